@@ -1,0 +1,50 @@
+# Options and flags that every target of this project shares.
+
+option(MANIFOLD_TESTS "Build the tests" ON)
+option(MANIFOLD_BENCH "Build the benchmark programs" OFF)
+option(MANIFOLD_FUZZ "Build the libFuzzer targets (clang only)" OFF)
+option(MANIFOLD_CONTROLS "Let MANIFOLD_WITHOUT switch protections off, for fault tests only" OFF)
+set(MANIFOLD_SANITIZE "" CACHE STRING "address, thread or empty")
+
+set(CMAKE_C_STANDARD 11)
+set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_C_EXTENSIONS ON)
+set(CMAKE_C_VISIBILITY_PRESET hidden)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+
+add_compile_options(-Wall -Wextra -Wshadow -Wstrict-prototypes -Wvla -Werror)
+add_compile_definitions(_GNU_SOURCE)
+if(MANIFOLD_SANITIZE STREQUAL "address")
+  add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=address,undefined)
+elseif(MANIFOLD_SANITIZE STREQUAL "thread")
+  add_compile_options(-fsanitize=thread -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=thread)
+endif()
+if(MANIFOLD_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+if(MANIFOLD_CONTROLS)
+  add_compile_definitions(MANIFOLD_CONTROLS)
+endif()
+
+# Everything lands where a user expects it: build/manifold, build/plugins/NAME.so.
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
+
+# The Debian packages, linked statically where the archive ships an archive: it
+# saves start-up time and keeps a plugin's own copy from binding to ours.
+find_package(Threads REQUIRED)
+function(manifold_static_library target)
+  find_library(${target}_path NAMES ${ARGN} REQUIRED)
+  add_library(${target} INTERFACE)
+  target_link_libraries(${target} INTERFACE ${${target}_path})
+endfunction()
+manifold_static_library(dep_uv libuv_a.a libuv.a uv)
+target_link_libraries(dep_uv INTERFACE Threads::Threads ${CMAKE_DL_LIBS} rt)
+manifold_static_library(dep_yaml libyaml.a yaml)
+manifold_static_library(dep_pcre2 libpcre2-8.a pcre2-8)
+manifold_static_library(dep_nettle libnettle.a nettle)

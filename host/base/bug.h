@@ -1,0 +1,37 @@
+/* host/base/bug.h - our own broken invariants, and the functions nobody may call.
+ *
+ * BUG() is for mistakes of this program alone.  Nothing that a client, a
+ * manifest, a plugin or the network does may reach it: they get an ordinary
+ * error.  Every .c file of the host includes this header, directly or through
+ * another of base/. */
+#ifndef MANIFOLD_BASE_BUG_H
+#define MANIFOLD_BASE_BUG_H
+
+#include <stddef.h>
+
+/* Writes the sentence to the real standard error and aborts. */
+_Noreturn void bug_at(const char *file, int line, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+#define BUG(...)     bug_at(__FILE__, __LINE__, __VA_ARGS__)
+#define BUG_ON(cond) ((cond) ? BUG("%s", #cond) : (void)0)
+
+/* Allocation of fixed-size host objects: zeroed, and out of memory ends the
+ * process with one sentence and exit code 71 (EX_OSERR).  What input sizes
+ * goes into a struct buf instead (buf.h), where it is an ordinary error. */
+void *xcalloc(size_t n, size_t size) __attribute__((malloc, returns_nonnull));
+char *xstrndup(const char *s, size_t n) __attribute__((malloc, returns_nonnull));
+
+/* Fault controls.  A build with -DMANIFOLD_CONTROLS=ON (never a release) lets
+ * MANIFOLD_WITHOUT=a,b switch single protections off, so that each fault test
+ * can show that it fails without the protection it tests. */
+#ifdef MANIFOLD_CONTROLS
+int protection_off(const char *name);
+#else
+#define protection_off(name) 0
+#endif
+
+#ifdef __GNUC__
+#pragma GCC poison strcpy strcat strncpy strncat strtok sprintf vsprintf gets gmtime localtime
+#endif
+
+#endif

@@ -1,0 +1,27 @@
+/* host/json/idscan.h - finds the top-level "id" of a message that can't be read as a whole.
+ *
+ * A message over a limit or with broken grammar still deserves an answer that
+ * its sender can match (JSON-RPC 2.0 section 5).  The scanner is fed in pieces,
+ * keeps constant state and never fails: either it saw a complete id, or not. */
+#ifndef MANIFOLD_JSON_IDSCAN_H
+#define MANIFOLD_JSON_IDSCAN_H
+
+#include "base/str.h"
+
+enum { IDSCAN_MAX = 256 }; /* longest id token that is kept */
+
+struct idscan {
+    uint32_t depth;
+    uint8_t state, in_string, escaped, is_key;
+    uint16_t key_len, len;
+    char key[4];
+    char id[IDSCAN_MAX];
+    bool found;
+};
+
+void idscan_start(struct idscan *s);
+void idscan_feed(struct idscan *s, struct str piece);
+/* The raw token (a complete string or integer), or {NULL, 0}; points into *s. */
+struct str idscan_id(const struct idscan *s);
+
+#endif

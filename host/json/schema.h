@@ -1,0 +1,41 @@
+/* host/json/schema.h - JSON Schema 2020-12, compiled once, run on the reader's tape.
+ *
+ * The compiled schema is built for dynamic scope and annotations
+ * (unevaluated*, $dynamicRef).  Only local $ref are resolved: nothing is ever
+ * fetched.  Patterns are ECMA-262 spelling translated for PCRE2, with match and
+ * depth limits and no JIT.  A keyword that is not known is an error at
+ * compilation, never ignored; names that begin with "x-" are annotations. */
+#ifndef MANIFOLD_JSON_SCHEMA_H
+#define MANIFOLD_JSON_SCHEMA_H
+
+#include "json/reader.h"
+
+struct schema; /* owned by the caller; immutable once compiled, so any thread may validate */
+
+struct schema_error {
+    json_ref node;      /* the offending value in the instance; compile: in the schema document */
+    bool is_key;        /* node is a member's key, not a value */
+    bool budget;        /* not invalid: the step, match or depth limit was reached */
+    char path[256];     /* JSON pointer into the instance (or the schema), "" for the root; cut with
+                           "..." */
+    char expected[256]; /* "string", "one of \"a\", \"b\"", "at most 3 items" */
+    char found[128];    /* "number 3", "no \"place\"" */
+};
+
+enum { SCHEMA_STEPS = 100000, SCHEMA_MAX_SUBSCHEMAS = 10000 };
+
+/* Compiles the schema at `root` of `d`.  The schema copies what it keeps, so d may go.
+ * 0, or -EINVAL with *e filled (node and path: place in d). */
+int schema_compile(const struct json_doc *d, json_ref root, struct schema **ret,
+                   struct schema_error *e);
+void schema_free(struct schema *s);
+/* 0 valid; -EINVAL with *e filled (the first failure in document order, the deepest of it);
+ * -E2BIG when over `steps` steps or a pattern's match limit (e->budget). */
+int schema_validate(const struct schema *s, const struct json_doc *d, json_ref value,
+                    uint32_t steps, struct schema_error *e);
+/* Is the root's `type` exactly "object" (or no type, when `or_none`)? */
+bool schema_root_is_object(const struct schema *s, bool or_none);
+/* "arguments/place: expected string, found number 3".  `what` names the root. */
+void schema_error_text(const struct schema_error *e, const char *what, struct err *out);
+
+#endif

@@ -1,0 +1,31 @@
+# manifold_add_plugin(NAME SOURCES file... [MANIFEST file.yaml] [LINK library...])
+#
+# Builds plugins/NAME.so with the rules every Manifold plugin follows: one
+# exported symbol, no undefined ones, nothing of its static libraries visible,
+# no link against the host.  The manifest is copied beside it.
+set(MANIFOLD_SDK_DIR ${CMAKE_CURRENT_LIST_DIR}/.. CACHE INTERNAL "")
+function(manifold_add_plugin name)
+  cmake_parse_arguments(arg "" "MANIFEST" "SOURCES;LINK" ${ARGN})
+  if(NOT arg_SOURCES)
+    message(FATAL_ERROR "manifold_add_plugin(${name}): SOURCES is missing")
+  endif()
+  add_library(plugin_${name} MODULE ${arg_SOURCES})
+  set_target_properties(plugin_${name} PROPERTIES PREFIX "" OUTPUT_NAME ${name} SUFFIX ".so"
+    C_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden POSITION_INDEPENDENT_CODE ON
+    LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/plugins
+    LINK_DEPENDS ${MANIFOLD_SDK_DIR}/cmake/plugin.map)
+  target_include_directories(plugin_${name} PRIVATE ${MANIFOLD_SDK_DIR}/include)
+  target_compile_options(plugin_${name} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fno-gnu-unique>)
+  target_link_libraries(plugin_${name} PRIVATE ${arg_LINK})
+  target_link_options(plugin_${name} PRIVATE -Wl,--exclude-libs,ALL
+    -Wl,--version-script=${MANIFOLD_SDK_DIR}/cmake/plugin.map)
+  if(NOT MANIFOLD_SANITIZE)
+    target_link_options(plugin_${name} PRIVATE -Wl,-z,defs)
+  endif()
+  if(arg_MANIFEST)
+    set(out ${CMAKE_BINARY_DIR}/plugins/${name}.yaml)
+    add_custom_command(TARGET plugin_${name} POST_BUILD
+      COMMAND ${CMAKE_COMMAND} -E copy_if_different ${CMAKE_CURRENT_SOURCE_DIR}/${arg_MANIFEST} ${out})
+    set_property(TARGET plugin_${name} APPEND PROPERTY LINK_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${arg_MANIFEST})
+  endif()
+endfunction()
