@@ -30,8 +30,6 @@ int protection_off(const char *name);
 #define protection_off(name) 0
 #endif
 
-#ifdef __GNUC__
-#pragma GCC poison strcpy strcat strncpy strncat strtok sprintf vsprintf gets gmtime localtime
-#endif
+#include "base/banned.h"
 
 #endif
