@@ -1,0 +1,98 @@
+/* host/config/settings.h - the host config: manifold.yaml, or what the command line says instead.
+ *
+ * Owner: the caller of settings_read(); immutable afterwards.  Strings point
+ * into the document and live as long as the settings.  Loop thread. */
+#ifndef MANIFOLD_CONFIG_SETTINGS_H
+#define MANIFOLD_CONFIG_SETTINGS_H
+
+#include "base/log.h"
+#include "config/document.h"
+#include "config/units.h"
+
+enum isolation { ISOLATION_WORKER, ISOLATION_INPROC };
+enum load_when { LOAD_LAZY, LOAD_EAGER };
+enum reload_how { RELOAD_OVERLAP, RELOAD_HANDOVER };
+enum cache_scope { CACHE_PUBLIC, CACHE_PRIVATE };
+
+/* limits: of a plugin or a tool, resolved.  Times in nanoseconds. */
+struct limits {
+    uint32_t concurrency, queue;
+    uint64_t queue_wait, timeout, drain, loop_block;
+    uint64_t request, result; /* bytes */
+    struct rate rate, log;
+};
+
+struct breaker_spec {
+    uint32_t failures; /* 0: off */
+    uint64_t within, cooldown;
+};
+
+/* worker: checked and shown, not yet in force in this build. */
+struct worker_spec {
+    uint32_t processes, spare, threads, fds, quarantine_crashes;
+    uint64_t idle, memory, grace, backoff_min, backoff_max, quarantine_within;
+    double cpu;
+};
+
+/* What `defaults`, a manifest and `plugins.NAME` may all set. */
+struct instance_spec {
+    enum isolation isolation;
+    enum load_when load;
+    enum reload_how reload;
+    struct limits limits;
+    struct breaker_spec breaker;
+    struct worker_spec worker;
+};
+
+struct source {
+    char *path;        /* owned; "~" expanded */
+    struct str prefix; /* {NULL,0}: not set */
+    bool trust;
+    bool optional; /* a built-in default: its absence is no error */
+};
+
+struct settings {
+    struct document doc;    /* empty when there is no file */
+    struct document sets;   /* --set, as one document of the shape {plugins: {...}}; may be empty */
+    struct str server_name; /* default "manifold" */
+    struct str server_instructions;
+    struct source *source; /* owned */
+    uint32_t sources;
+    bool collision_first;          /* on_collision: first */
+    bool watch;                    /* accepted, not in force yet */
+    struct json_limits message;    /* limits.message, depth, nodes */
+    uint32_t calls;                /* limits.calls: calls in flight in the whole host */
+    uint64_t output;               /* limits.output: unsent bytes per client */
+    struct instance_spec defaults; /* built-in, then `defaults` */
+    struct limits ceiling;         /* zero: no ceiling for that field */
+    struct worker_spec worker_ceiling;
+    enum log_level log_level;
+    enum log_format log_format;
+    uint64_t log_slow; /* ns */
+    char *data;        /* owned; "~" expanded; parent of ${data} */
+    /* Keys that were given, checked, and have no effect in this build; for log, status and check:
+     * "watch", "lock.mode", "cache", "http", "admin", ...  Borrowed from a const table. */
+    const char *dormant[32];
+    uint32_t dormants;
+};
+
+struct settings_args {
+    const char *config;         /* --config; NULL: search the default places */
+    const char *const *plugins; /* --plugins, in order; when there is one no config file is read */
+    uint32_t plugins_count;
+    bool trust;             /* --trust: for the --plugins directories */
+    const char *const *set; /* --set NAME.path.to.key=VALUE (VALUE is YAML), in order */
+    uint32_t set_count;
+    const char *installed; /* plugin directory beside the executable or of the installation;
+                              trusted; or NULL */
+};
+
+/* 0, or negative errno with a sentence (file:line:column where it comes from a file). */
+int settings_read(const struct settings_args *args, struct settings **ret, struct err *e);
+void settings_free(struct settings *s);
+/* The object plugins.NAME of the config file (which = 0) or of --set (which = 1): its document, and
+ * *ret_ref; NULL when there is none.  Borrowed. */
+const struct document *settings_plugin(const struct settings *s, int which, struct str name,
+                                       json_ref *ret_ref);
+
+#endif
