@@ -1,0 +1,51 @@
+/* host/plugin/library.h - a plugin's shared object, from the file to the mapped descriptor.
+ *
+ *   library_stage()   reads the file once, checks owner and mode, copies it into a
+ *                     sealed memfd, hashes that copy, reads the ELF note.  Nothing
+ *                     of the plugin has run.
+ *   library_probe()   lets a child process map it and print the descriptor, so that a
+ *                     crashing or hanging constructor costs a child.  Asynchronous.
+ *   library_load()    maps it into this process (RTLD_NOW | RTLD_LOCAL).
+ *
+ * Libraries are kept by content hash: equal bytes share one copy, one probe and
+ * one mapping, and are never unmapped in 1.0 (plugin-abi.md, Loading 6).  So a
+ * struct library is owned by this module and lives until the process ends.
+ * Thread: the loop, except library_stage(), which any one thread may run. */
+#ifndef MANIFOLD_PLUGIN_LIBRARY_H
+#define MANIFOLD_PLUGIN_LIBRARY_H
+
+#include <uv.h>
+#include "base/err.h"
+#include "manifold/plugin.h"
+
+struct library; /* opaque */
+
+enum library_state { LIBRARY_STAGED, LIBRARY_PROBING, LIBRARY_PROBED, LIBRARY_LOADED, LIBRARY_BAD };
+
+/* DIR/NAME.so below dirfd.  A file that was staged before and has not changed (device, inode,
+ * size, mtime, ctime) is not copied again.  `keep_dir` not NULL (--keep-libraries): a named copy
+ * there instead of the memfd, for debuggers.  0 or negative errno with a sentence that names the
+ * file. */
+int library_stage(int dirfd, const char *directory, const char *name, const char *keep_dir,
+                  struct library **ret, struct err *e);
+/* "sha256 in hex", of the sealed bytes. */
+const char *library_hash(const struct library *lib);
+enum library_state library_state(const struct library *lib);
+
+/* Runs the probe on `loop` unless it has been run; `done` is called exactly
+ * once, on the loop, never inside this function; status 0 or a negative errno with the sentence.
+ * A probe that takes over 10 s is killed. */
+typedef void (*library_probe_cb)(void *arg, struct library *lib, int status, const struct err *e);
+void library_probe(uv_loop_t *loop, struct library *lib, library_probe_cb done, void *arg);
+/* The same for programs without a loop (check, list): blocks. */
+int library_probe_now(struct library *lib, struct err *e);
+
+/* Maps it and finds manifold_plugin_v1.  Must be probed unless the probe was switched off.  The
+ * descriptor is const data of the library and lives until the process ends. */
+int library_load(struct library *lib, const mf_plugin **ret, struct err *e);
+
+/* What `manifold probe` runs: maps /proc/self/fd/FD and prints the descriptor's outline as one JSON
+ * line to `out`; the exit code of the process.  The child has no other descriptors. */
+int library_probe_main(int fd, int out);
+
+#endif
