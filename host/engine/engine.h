@@ -1,0 +1,90 @@
+/* host/engine/engine.h - calls on their way through the host: admission, deadline, one end.
+ *
+ * The loop thread owns all of it.  Other threads (a plugin's own) enter only
+ * through the mf_host functions, which lock the one call they name and post to
+ * the loop (core.c).
+ *
+ *   call_start()  the arguments are valid already; admits at once, queues, or refuses
+ *   sink->done()  exactly once for every call that call_start() took, unless it was cancelled
+ *
+ * A call whose client was answered (deadline) or does not wait (cancel) before
+ * the plugin finished it stays with its plugin as an orphan: it holds its slot
+ * until the plugin's late finish(). */
+#ifndef MANIFOLD_ENGINE_ENGINE_H
+#define MANIFOLD_ENGINE_ENGINE_H
+
+#include <uv.h>
+#include "config/manifest.h"
+#include "engine/refusal.h"
+#include "manifold/plugin.h"
+
+struct engine;
+struct instance;
+struct call; /* opaque to its user: see the accessors */
+
+struct engine_options {
+    uint32_t calls;             /* in flight in the whole host: limits.calls */
+    const char *keep_libraries; /* --keep-libraries DIR, or NULL; borrowed for the engine's life */
+};
+
+/* Out of memory ends the process; otherwise the errors of uv_async_init(). */
+int engine_open(uv_loop_t *loop, const struct engine_options *options, struct engine **ret,
+                struct err *e);
+/* Cancels what is queued, quiesces every instance, gives running calls `grace_ms`, closes the
+ * instances that are idle by then and calls `done` once, on the loop.  New calls are refused. */
+void engine_stop(struct engine *en, unsigned grace_ms, void (*done)(void *), void *arg);
+/* After `done`, once the loop has run its close callbacks. */
+void engine_free(struct engine *en);
+
+/* How a call ended. */
+enum call_end {
+    CALL_DONE,       /* items and structured are the result                       */
+    CALL_TOOL_ERROR, /* the same, with isError                                    */
+    CALL_BAD_PARAMS, /* message: for the client, -32602                           */
+    CALL_NOT_FOUND,  /* no resource at this URI                                   */
+    CALL_REFUSED     /* refusal says why; the plugin's fault included             */
+};
+
+/* What a call gives back.  Borrowed until sink->done() returns. */
+struct outcome {
+    enum call_end end;
+    /* JSON items, comma separated, without the brackets: content blocks of a tool, `contents` of a
+     * resource, `messages` of a prompt.  One line. */
+    struct str items;
+    struct str structured;         /* JSON; {NULL,0}: none.  Completion: the completion object */
+    struct str message;            /* CALL_BAD_PARAMS: plain text; else empty */
+    const struct refusal *refusal; /* CALL_REFUSED */
+    uint64_t took_ns;              /* arrival to end */
+};
+
+/* Where a call's answers go; on the loop.  None of them may start a call inside itself. */
+struct call_sink {
+    /* Once; the call is gone afterwards.  May run inside call_start(). */
+    void (*done)(void *user, const struct outcome *o);
+    /* Between start and end, only if asked for in the request.  text may be empty; total 0:
+     * unknown. */
+    void (*progress)(void *user, double done, double total, struct str text);
+    /* level: MF_LOG_*; only what is at or above request.log_level. */
+    void (*log)(void *user, int level, struct str logger, struct str text);
+};
+
+struct call_request {
+    struct instance *instance;
+    uint32_t entry;  /* index into the instance's manifest entries */
+    uint32_t kind;   /* MF_TOOL ... MF_COMPLETION */
+    struct str args; /* JSON object; {NULL,0} counts as {} */
+    struct str uri;  /* MF_RESOURCE: decoded */
+    struct str meta; /* JSON or empty */
+    const struct call_sink *sink;
+    void *user;
+    bool progress; /* the client sent a progressToken */
+    int log_level; /* MF_LOG_*: least severe level the client wants; -1: none */
+};
+/* All slices are borrowed until call_start() returns; the engine copies what has to wait.
+ * NULL: the call ended inside (sink->done() has run).  Else the call, valid until done() or
+ * call_cancel(). */
+struct call *call_start(struct engine *en, const struct call_request *rq);
+/* Nobody waits any more: done() will not run, the user pointer is forgotten. */
+void call_cancel(struct call *c);
+
+#endif

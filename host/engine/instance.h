@@ -1,0 +1,67 @@
+/* host/engine/instance.h - one generation of one plugin instance: its library, state and counters.
+ *
+ * Made for every manifest that can be served; code is mapped at the first call
+ * (load: lazy) or in the background after the start (eager).  Owner: the engine,
+ * until engine_free().  Fields are read by status and catalogue, written by the
+ * engine alone, all on the loop. */
+#ifndef MANIFOLD_ENGINE_INSTANCE_H
+#define MANIFOLD_ENGINE_INSTANCE_H
+
+#include "base/list.h"
+#include "engine/engine.h"
+#include "plugin/descriptor.h"
+#include "plugin/library.h"
+
+enum instance_state {
+    INSTANCE_UNLOADED, /* no code mapped yet                          */
+    INSTANCE_LOADING,  /* the probe runs; calls wait in the queue     */
+    INSTANCE_READY,    /* open() has succeeded                        */
+    INSTANCE_FAILED,   /* `error` says why; calls are refused         */
+    INSTANCE_CLOSED    /* stopped                                     */
+};
+
+struct instance_counters {
+    uint64_t calls;  /* taken by call_start(), whatever came of them */
+    uint64_t errors; /* ended with isError or an error of the plugin */
+    uint64_t timeouts;
+    uint64_t refusals; /* queue, queue wait, result, load, ... */
+    uint64_t cancelled;
+    uint64_t late;   /* finished after their client was answered */
+    uint64_t misuse; /* double or foreign finish, progress backwards, unknown `how` */
+};
+
+struct instance_entry {
+    struct descriptor_binding binding; /* valid when READY */
+    uint32_t running, queued;
+    struct instance_counters count;
+};
+
+struct instance {
+    mf_host host; /* first: the plugin's handle is its address */
+    struct engine *engine;
+    const struct manifest *manifest; /* borrowed, outlives the instance */
+    int dirfd;                       /* owned; the source directory; -1 once loaded */
+    enum instance_state state;
+    char *error;             /* owned; one sentence; NULL unless FAILED */
+    struct library *library; /* NULL until staged */
+    const mf_plugin *plugin; /* NULL unless READY */
+    void *self;
+    struct instance_entry *entry;      /* one per manifest entry */
+    uint32_t running, queued, orphans; /* orphans are part of running */
+    struct list waiting;               /* struct call, oldest first */
+    struct list in_engine;             /* the engine's list */
+    struct instance_threads *threads;  /* of BLOCKING tools; NULL until needed */
+    char *name;                        /* NUL-terminated copy of manifest->name */
+    uint64_t loads;
+    uint64_t logged_second, logged, log_dropped; /* rate limit of the plugin's log lines */
+};
+
+/* `dirfd` is taken over.  The manifest must have been read with a library or need none. */
+struct instance *instance_new(struct engine *en, const struct manifest *m, int dirfd_take);
+/* Starts loading unless it was started before; for `load: eager`.  Returns at once. */
+void instance_load(struct instance *in);
+/* The same and waits, for `check` and `call`: 0, or -EINVAL with the sentence. */
+int instance_load_now(struct instance *in, struct err *e);
+const char *instance_state_name(enum instance_state s);
+
+#endif

@@ -1,0 +1,45 @@
+/* host/runtime/host.h - everything a running host is, under one roof.
+ * Owner: main's command.  Loop thread. */
+#ifndef MANIFOLD_RUNTIME_HOST_H
+#define MANIFOLD_RUNTIME_HOST_H
+
+#include "config/settings.h"
+#include "runtime/catalogue.h"
+
+/* A manifest that could not be served, or an entry hidden by a collision. */
+struct problem {
+    char *plugin;   /* owned; instance name or file stem */
+    char *sentence; /* owned */
+    bool fatal;     /* the whole plugin is not served; else a part or a warning */
+};
+
+struct host {
+    uv_loop_t *loop;
+    struct settings *settings;
+    struct engine *engine;
+    struct catalogue *catalogue;
+    struct manifest **manifest; /* owned; in source and file order */
+    struct instance **instance; /* parallel to manifest; NULL where none could be made */
+    uint32_t manifests;
+    struct problem *problem; /* owned */
+    uint32_t problems;
+    uint64_t started_ns;
+    uint64_t generation; /* of the catalogue, from 1 */
+};
+
+struct host_options {
+    const char *keep_libraries;
+};
+
+/* Reads all sources, builds the catalogue, makes the instances; loads no code.  `settings` is taken
+ * over.  A bad manifest is a problem, not an error. */
+int host_open(uv_loop_t *loop, struct settings *settings, const struct host_options *o,
+              struct host **ret, struct err *e);
+/* Starts loading what says `load: eager`.  Call once the transport is up. */
+void host_load_eager(struct host *h);
+void host_free(struct host *h);
+
+/* The content of manifold://status: one JSON object. */
+void status_write(const struct host *h, struct buf *out);
+
+#endif
