@@ -3,8 +3,9 @@
  * It goes over the bytes once and checks grammar, UTF-8, depth, node count and
  * duplicate keys as it goes.  What it leaves is a tape: an array of nodes in
  * document order, 16 bytes each, that point into the input by offset.  Nothing
- * is copied or unescaped; slices of the input are handed on.  Memory: at most 8
- * times the input, in arrays that are kept and reused from document to document.
+ * is copied or unescaped; slices of the input are handed on.  Memory: one array
+ * of at most 8 bytes for each byte of the longest input so far (1 KiB at least),
+ * kept and reused from document to document.
  *
  * Ownership: the document borrows the input text, which must outlive its use.
  * Thread: one document, one thread at a time. */
@@ -59,25 +60,25 @@ struct json_doc {
     uint32_t len;
     uint32_t nodes;         /* valid entries of node[]; also after an error: what was read */
     struct json_node *node; /* owned */
-    uint32_t cap;           /* entries allocated */
-    uint32_t *scratch;      /* owned; table for duplicate keys of large objects */
-    uint32_t scratch_cap;
+    uint32_t cap;           /* entries allocated; the free ones serve to find duplicate keys */
 };
 
 enum json_error_kind { JSON_BAD_SYNTAX = 1, JSON_OVER_LIMIT, JSON_DUPLICATE, JSON_NO_MEMORY };
 struct json_error {
     enum json_error_kind kind;
     uint32_t off;   /* byte at which it was noticed */
-    char text[160]; /* "expected ',' or '}', found 'x'" */
+    char text[160]; /* "expected ',' or '}', found 'x' at byte 17" */
 };
 
 /* Reads exactly one value with optional white space around it.  0, or -EINVAL
- * with *e filled.  The document may be read into again and again. */
+ * with *e filled; after that the tape is well formed and holds what was read so
+ * far, with the open containers closed where reading stopped.  The document may
+ * be read into again and again. */
 int json_read(struct json_doc *d, struct str text, const struct json_limits *limits,
               struct json_error *e);
 /* Gives the arrays back; a zeroed struct json_doc is an empty one. */
 void json_doc_release(struct json_doc *d);
-/* Shrinks the kept arrays when they are over `keep` bytes. */
+/* Gives the kept array back when it is over `keep` bytes; the tape is then empty. */
 void json_doc_trim(struct json_doc *d, size_t keep);
 
 static inline enum json_type json_type(const struct json_doc *d, json_ref n)
