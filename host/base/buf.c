@@ -32,17 +32,17 @@ static int buf_fail(struct buf *b, int error)
 
 int buf_reserve(struct buf *b, size_t n)
 {
-    if (n <= b->cap - b->len)
-        return 0;
     if (n > b->max - b->len)
         return buf_fail(b, -ENOBUFS);
+    if (n <= b->cap - b->len)
+        return 0;
     size_t want = b->len + n;
     size_t cap = b->cap < 64 ? 64 : b->cap * 2;
     if (cap < want)
         cap = want;
     /* One byte beyond max, so that buf_cstr() always has room for its NUL. */
-    if (cap > b->max + 1)
-        cap = b->max + 1;
+    if (cap > b->max)
+        cap = b->max + (b->max < SIZE_MAX);
     char *data = realloc(b->data, cap);
     if (!data)
         return buf_fail(b, -ENOMEM);
@@ -55,7 +55,7 @@ int buf_append(struct buf *b, const void *data, size_t n)
 {
     if (n == 0)
         return 0;
-    int r = n > b->max - b->len ? buf_fail(b, -ENOBUFS) : buf_reserve(b, n);
+    int r = buf_reserve(b, n);
     if (r)
         return r;
     memcpy(b->data + b->len, data, n);

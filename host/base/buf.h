@@ -44,7 +44,8 @@ static inline int buf_str(struct buf *b, struct str s)
 
 static inline int buf_byte(struct buf *b, char c)
 {
-    if (b->len < b->cap) {
+    /* cap may be one beyond max, for the NUL of buf_cstr(). */
+    if (b->len < b->cap && b->len < b->max) {
         b->data[b->len++] = c;
         return 0;
     }
