@@ -8,7 +8,8 @@
 int json_write_string(struct buf *b, struct str s);
 /* The same without the quotes, so that a string can be written in pieces.  A
  * multi-byte character that is cut at the end of the piece is an error
- * (-EILSEQ, nothing written) unless `lossy`, which writes U+FFFD. */
+ * (-EILSEQ, nothing written) unless `lossy`, which writes U+FFFD.  Other bytes
+ * that are not UTF-8 become U+FFFD either way, one for each maximal part. */
 int json_write_escaped(struct buf *b, struct str s, bool lossy);
 /* Is s valid UTF-8? */
 bool utf8_valid(struct str s);
