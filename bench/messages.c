@@ -1,0 +1,253 @@
+/* bench/messages.c - requests in usual and unusual spellings, and their answers. */
+#include "messages.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A growing string; the generator dies when memory runs out. */
+struct text {
+    char *p;
+    size_t len, room;
+};
+
+static void text_add(struct text *t, const char *p, size_t len)
+{
+    if (t->len + len > t->room) {
+        t->room = (t->len + len) * 2;
+        t->p = realloc(t->p, t->room);
+        if (!t->p) {
+            fprintf(stderr, "bench-load: out of memory\n");
+            exit(1);
+        }
+    }
+    memcpy(t->p + t->len, p, len);
+    t->len += len;
+}
+
+static void text_puts(struct text *t, const char *s)
+{
+    text_add(t, s, strlen(s));
+}
+
+#define CAPABILITIES "io.modelcontextprotocol/clientCapabilities"
+#define VERSION      "io.modelcontextprotocol/protocolVersion"
+#define CLIENT       "io.modelcontextprotocol/clientInfo"
+
+/* @N the tool, @A its argument, @T the text, @I the id, @M the member _meta.
+ * The first form of each era is the order of keys of the published clients, the
+ * others are as good JSON. */
+static const char *const forms_legacy[] = {
+    "{\"method\":\"tools/call\",\"params\":{\"name\":\"@N\",\"arguments\":{\"@A\":\"@T\"}},"
+    "\"jsonrpc\":\"2.0\",\"id\":@I}",
+    "{\"jsonrpc\":\"2.0\",\"id\":@I,\"method\":\"tools/call\",\"params\":"
+    "{\"arguments\":{\"@A\":\"@T\"},\"name\":\"@N\"}}",
+    " { \"id\" : @I ,\t\"params\" : { \"name\" : \"@N\" , \"arguments\" : { \"@A\" : \"@T\" } } ,"
+    " \"jsonrpc\" : \"2.0\" , \"method\" : \"tools/call\" } ",
+    "{\"params\":{\"arguments\":{\"@A\":\"@T\"},\"_meta\":{\"x\":[1,{\"y\":null}]},\"name\":\"@N\"}"
+    ","
+    "\"id\":@I,\"method\":\"tools\\/call\",\"jsonrpc\":\"2.0\"}\r",
+    "{\"jsonrpc\": \"2.0\", \"method\": \"tools/call\", \"params\": {\"name\": \"@N\", "
+    "\"arguments\": {\"@A\": \"@T\"}}, \"id\": @I}",
+};
+static const char *const forms_modern[] = {
+    "{\"method\":\"tools/call\",\"params\":{\"name\":\"@N\",\"arguments\":{\"@A\":\"@T\"},@M},"
+    "\"jsonrpc\":\"2.0\",\"id\":@I}",
+    "{\"jsonrpc\":\"2.0\",\"id\":@I,\"method\":\"tools/call\",\"params\":"
+    "{@M,\"arguments\":{\"@A\":\"@T\"},\"name\":\"@N\"}}",
+    " { \"id\" : @I ,\t\"params\" : { \"_meta\" : { \"" CAPABILITIES "\" : { } , \"" VERSION
+    "\" : \"2026-07-28\" } , \"name\" : \"@N\" , \"arguments\" : { \"@A\" : \"@T\" } } ,"
+    " \"jsonrpc\" : \"2.0\" , \"method\" : \"tools/call\" } ",
+    "{\"params\":{\"arguments\":{\"@A\":\"@T\"},\"name\":\"@N\",@M},"
+    "\"id\":@I,\"method\":\"tools\\/call\",\"jsonrpc\":\"2.0\"}\r",
+    "{\"jsonrpc\": \"2.0\", \"method\": \"tools/call\", \"params\": {@M, \"name\": \"@N\", "
+    "\"arguments\": {\"@A\": \"@T\"}}, \"id\": @I}",
+};
+static const char meta[] =
+    "\"_meta\":{\"" VERSION "\":\"2026-07-28\",\"" CLIENT
+    "\":{\"name\":\"bench-load\",\"version\":\"1\"},\"" CAPABILITIES "\":{}}";
+
+/* Pairs of spelling and meaning that an unusual text is made of. */
+static const char *const odd_pieces[][2] = {
+    {"caf\\u00e9 ", "caf\xc3\xa9 "},    {"line\\nbreak\\t", "line\nbreak\t"},
+    {"\\/slash\\\\ ", "/slash\\ "},     {"\\\"quoted\\\" ", "\"quoted\" "},
+    {"na\xc3\xafve ", "na\xc3\xafve "}, {"\\ud83d\\ude00 ", "\xf0\x9f\x98\x80 "},
+};
+
+/* The text of template `i`, spelled as JSON and as it is meant. */
+static void text_make(const struct shape *shape, unsigned i, bool odd, struct text *ret_spelled,
+                      struct text *ret_meaning)
+{
+    static const char filler[] = "the quick brown fox jumps over the lazy dog, again and again; ";
+    char head[32];
+    snprintf(head, sizeof(head), "hello %05u ", i);
+    text_puts(ret_meaning, shape->prefix);
+    size_t wanted = ret_meaning->len + shape->size;
+    text_puts(ret_spelled, head);
+    text_puts(ret_meaning, head);
+    for (size_t n = 0; odd && n < sizeof(odd_pieces) / sizeof(*odd_pieces); n++) {
+        text_puts(ret_spelled, odd_pieces[n][0]);
+        text_puts(ret_meaning, odd_pieces[n][1]);
+    }
+    while (ret_meaning->len < wanted) {
+        size_t n = wanted - ret_meaning->len;
+        n = n < sizeof(filler) - 1 ? n : sizeof(filler) - 1;
+        text_add(ret_spelled, filler, n);
+        text_add(ret_meaning, filler, n);
+    }
+}
+
+static void template_make(struct template *t, const struct shape *shape, unsigned i)
+{
+    /* Unusual ones are spread evenly: i * odd passes a multiple of 100. */
+    bool odd = i * shape->odd % 100 + shape->odd >= 100;
+    unsigned kinds = sizeof(forms_legacy) / sizeof(*forms_legacy) - 1;
+    unsigned kind = odd ? 1 + i * shape->odd / 100 % kinds : 0;
+    const char *form = shape->modern ? forms_modern[kind] : forms_legacy[kind];
+    struct text spelled = {0}, meaning = {0}, line = {0};
+    text_make(shape, i, odd, &spelled, &meaning);
+    for (const char *p = form; *p; p++) {
+        if (*p != '@') {
+            text_add(&line, p, 1);
+            continue;
+        }
+        switch (*++p) {
+        case 'N':
+            text_puts(&line, shape->tool);
+            break;
+        case 'A':
+            text_puts(&line, shape->argument);
+            break;
+        case 'T':
+            text_add(&line, spelled.p, spelled.len);
+            break;
+        case 'M':
+            text_puts(&line, meta);
+            break;
+        default:
+            t->id_at = line.len;
+            text_puts(&line, "1000000");
+        }
+    }
+    text_puts(&line, "\n");
+    free(spelled.p);
+    t->request = line.p;
+    t->request_len = line.len;
+    t->meaning = meaning.p;
+    t->meaning_len = meaning.len;
+}
+
+void messages_init(struct messages *m, const struct shape *shape)
+{
+    /* About 10 MiB of requests at most, so that a big text is not a test of memory. */
+    unsigned count = shape->size < 4096 ? 200 : shape->size < (256 << 10) ? 100 : 10;
+    *m = (struct messages){.shape = *shape, .count = count};
+    m->templates = calloc(count, sizeof(*m->templates));
+    if (!m->templates) {
+        fprintf(stderr, "bench-load: out of memory\n");
+        exit(1);
+    }
+    for (unsigned i = 0; i < count; i++)
+        template_make(&m->templates[i], shape, i);
+}
+
+void messages_release(struct messages *m)
+{
+    for (unsigned i = 0; i < m->count; i++) {
+        free(m->templates[i].request);
+        free(m->templates[i].meaning);
+        free(m->templates[i].answer);
+    }
+    free(m->templates);
+    *m = (struct messages){0};
+}
+
+struct slice messages_request(struct messages *m, unsigned call)
+{
+    struct template *t = &m->templates[call % m->count];
+    unsigned id = call + ID_BASE;
+    for (int i = ID_DIGITS - 1; i >= 0; i--, id /= 10)
+        t->request[t->id_at + (size_t)i] = (char)('0' + id % 10);
+    return (struct slice){t->request, t->request_len};
+}
+
+/* Seven digits at p and no more: the number of the call. */
+static bool id_read(const char *p, const char *end, unsigned *ret_call)
+{
+    unsigned id = 0;
+    if (end - p <= ID_DIGITS || (p[ID_DIGITS] >= '0' && p[ID_DIGITS] <= '9'))
+        return false;
+    for (int i = 0; i < ID_DIGITS; i++) {
+        if (p[i] < '0' || p[i] > '9')
+            return false;
+        id = id * 10 + (unsigned)(p[i] - '0');
+    }
+    if (id < ID_BASE)
+        return false;
+    *ret_call = id - ID_BASE;
+    return true;
+}
+
+static bool answer_is_known(struct messages *m, struct slice line, unsigned *ret_call)
+{
+    unsigned call;
+    if (line.len <= m->id_at || !id_read(line.p + m->id_at, line.p + line.len, &call))
+        return false;
+    const struct template *t = &m->templates[call % m->count];
+    size_t rest = m->id_at + ID_DIGITS;
+    if (!t->answer || t->answer_len != line.len || t->answer_id_at != m->id_at ||
+        memcmp(t->answer, line.p, m->id_at) != 0 ||
+        memcmp(t->answer + rest, line.p + rest, line.len - rest) != 0)
+        return false;
+    *ret_call = call;
+    return true;
+}
+
+static const char *answer_check(const struct messages *m, struct slice line, unsigned *ret_call,
+                                size_t *ret_id_at)
+{
+    struct slice v, result, content, block;
+    if (!json_whole(line))
+        return "an answer is not one JSON value";
+    if (!json_member(line, "jsonrpc", &v) || !slice_is(v, "\"2.0\""))
+        return "an answer without jsonrpc 2.0";
+    unsigned call;
+    if (!json_member(line, "id", &v) || v.len != ID_DIGITS ||
+        !id_read(v.p, line.p + line.len, &call))
+        return "an answer to an id that was never sent";
+    *ret_id_at = (size_t)(v.p - line.p);
+    if (!json_member(line, "result", &result))
+        return "an error instead of a result";
+    if (json_member(result, "isError", &v) && !slice_is(v, "false"))
+        return "a result with isError";
+    if (m->shape.modern && (!json_member(result, "resultType", &v) || !slice_is(v, "\"complete\"")))
+        return "a result of the modern era without resultType complete";
+    if (!json_member(result, "content", &content) || !json_first(content, &block) ||
+        !json_member(block, "type", &v) || !slice_is(v, "\"text\"") ||
+        !json_member(block, "text", &v))
+        return "a result without a text block";
+    const struct template *t = &m->templates[call % m->count];
+    if (!json_string_is(v, (struct slice){t->meaning, t->meaning_len}))
+        return "a result with the wrong text";
+    *ret_call = call;
+    return NULL;
+}
+
+const char *messages_check(struct messages *m, struct slice line, unsigned *ret_call)
+{
+    if (answer_is_known(m, line, ret_call))
+        return NULL;
+    size_t id_at = 0;
+    const char *wrong = answer_check(m, line, ret_call, &id_at);
+    if (wrong)
+        return wrong;
+    struct template *t = &m->templates[*ret_call % m->count];
+    struct text copy = {0};
+    text_add(&copy, line.p, line.len);
+    free(t->answer);
+    t->answer = copy.p;
+    t->answer_len = copy.len;
+    t->answer_id_at = m->id_at = id_at;
+    return NULL;
+}
