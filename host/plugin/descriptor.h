@@ -12,6 +12,11 @@ struct descriptor_binding {
     uint32_t flags; /* MF_TOOL_BLOCKING */
 };
 
+/* Is the descriptor sound in itself: size, ABI minor, flags, texts and names that are there, short
+ * enough, UTF-8 and unique?  0, or -EINVAL with the sentence (the caller puts the file in front).
+ * It follows the plugin's pointers, so it runs in the probe's child first. */
+int descriptor_valid(const mf_plugin *p, struct err *e);
+
 /* Checks size, ABI minor, id, version, entry names and flags.  Every entry of
  * the manifest that needs code must be in the library; what the library has and the
  * manifest does not is only not served (one warning line).  `ret_binding` has manifest->entries

@@ -32,20 +32,28 @@ int library_stage(int dirfd, const char *directory, const char *name, const char
 const char *library_hash(const struct library *lib);
 enum library_state library_state(const struct library *lib);
 
-/* Runs the probe on `loop` unless it has been run; `done` is called exactly
+/* Runs the probe on `loop` unless it has been run (one that failed is run again once the file
+ * was staged again); `done` is called exactly
  * once, on the loop, never inside this function; status 0 or a negative errno with the sentence.
  * A probe that takes over 10 s is killed. */
 typedef void (*library_probe_cb)(void *arg, struct library *lib, int status, const struct err *e);
 void library_probe(uv_loop_t *loop, struct library *lib, library_probe_cb done, void *arg);
-/* The same for programs without a loop (check, list): blocks. */
+/* The same for programs without a loop (check, list): blocks.  -EBUSY while library_probe() has one
+ * under way. */
 int library_probe_now(struct library *lib, struct err *e);
+
+/* For tests: which program is started as the child (NULL: /proc/self/exe; it must call
+ * library_probe_main(3, 1) when argv[1] is "probe") and after how long it is killed (0: 10 s). */
+void library_probe_configure(const char *command, unsigned limit_ms);
 
 /* Maps it and finds manifold_plugin_v1.  Must be probed unless the probe was switched off.  The
  * descriptor is const data of the library and lives until the process ends. */
 int library_load(struct library *lib, const mf_plugin **ret, struct err *e);
 
 /* What `manifold probe` runs: maps /proc/self/fd/FD and prints the descriptor's outline as one JSON
- * line to `out`; the exit code of the process.  The child has no other descriptors. */
+ * line to `out`.  Closes every other descriptor but 0 to 2, points 1 at 2, and does not return: it
+ * ends by _exit(), so that no handler of the plugin runs.  To be called before anything else of the
+ * host has started: library_probe_main(3, 1), with 1 as the parent gave it. */
 int library_probe_main(int fd, int out);
 
 #endif
