@@ -26,8 +26,7 @@ struct instance_counters {
     uint64_t timeouts;
     uint64_t refusals; /* queue, queue wait, result, load, ... */
     uint64_t cancelled;
-    uint64_t late;   /* finished after their client was answered */
-    uint64_t misuse; /* double or foreign finish, progress backwards, unknown `how` */
+    uint64_t late; /* finished after their client was answered */
 };
 
 struct instance_entry {
@@ -53,7 +52,12 @@ struct instance {
     struct instance_threads *threads;  /* of BLOCKING tools; NULL until needed */
     char *name;                        /* NUL-terminated copy of manifest->name */
     uint64_t loads;
-    uint64_t logged_second, logged, log_dropped; /* rate limit of the plugin's log lines */
+    uint64_t log_second; /* limits.log: the second that is counted, and its lines; core.c's lock */
+    uint32_t log_lines;
+    bool dispatching; /* instance_dispatch() is running further up */
+    _Atomic uint64_t
+        misuse; /* double or foreign finish, progress backwards, unknown `how`; any thread */
+    _Atomic uint64_t log_dropped; /* lines over limits.log; any thread */
 };
 
 /* `dirfd` is taken over.  The manifest must have been read with a library or need none. */

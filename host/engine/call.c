@@ -1,0 +1,406 @@
+/* The life of a call on the loop: admitted, queued or refused; run; ended once. */
+#include "engine/internal.h"
+
+static struct instance_entry *entry_of(const struct call *c)
+{
+    return &c->instance->entry[c->entry];
+}
+
+/* --- answering --- */
+
+static void answer(struct call *c, struct outcome *o)
+{
+    c->settled = true;
+    o->took_ns = clock_ns() - c->arrival;
+    c->sink->done(c->user, o);
+}
+
+static void count_refusal(struct instance_entry *en, enum refusal_reason reason)
+{
+    if (reason == REFUSED_TIMEOUT)
+        en->count.timeouts++;
+    else if (reason == REFUSED_FAULT)
+        en->count.errors++;
+    else
+        en->count.refusals++;
+}
+
+static void answer_refusal(struct call *c, enum refusal_reason reason, const char *text)
+{
+    struct refusal r;
+    refusal_fill(&r, reason, c->instance, c->spec);
+    if (text)
+        snprintf(r.text, sizeof(r.text), "%s", text);
+    count_refusal(entry_of(c), reason);
+    answer(c, &(struct outcome){.end = CALL_REFUSED, .refusal = &r});
+}
+
+/* Refused before it has a slot. */
+static struct call *refuse_request(const struct call_request *rq, enum refusal_reason reason,
+                                   uint64_t arrival)
+{
+    struct instance *in = rq->instance;
+    struct refusal r;
+    refusal_fill(&r, reason, in, &in->manifest->entry[rq->entry]);
+    count_refusal(&in->entry[rq->entry], reason);
+    rq->sink->done(
+        rq->user,
+        &(struct outcome){.end = CALL_REFUSED, .refusal = &r, .took_ns = clock_ns() - arrival});
+    return NULL;
+}
+
+/* --- ending --- */
+
+static void fault(struct call *c, const char *why)
+{
+    log_line(LOG_WARN, c->instance->name, "%.*s: %s", STR_FMT(c->spec->name), why);
+    answer_refusal(c, REFUSED_FAULT, NULL);
+}
+
+/* What the plugin made of the call, as the client may see it. */
+static void answer_result(struct call *c)
+{
+    struct result *r = &c->result;
+    struct outcome o = {.end = CALL_DONE};
+    struct str detail = {c->detail, c->detail_len};
+    switch (c->how) {
+    case MF_DONE:
+    case MF_TOOL_ERROR:
+        break;
+    case MF_BAD_PARAMS:
+        entry_of(c)->count.errors++;
+        o.end = CALL_BAD_PARAMS;
+        o.message = detail;
+        answer(c, &o);
+        return;
+    case MF_NOT_FOUND:
+        entry_of(c)->count.errors++;
+        o.end = CALL_NOT_FOUND;
+        answer(c, &o);
+        return;
+    case MF_NEED_INPUT:
+        fault(c, "finished with MF_NEED_INPUT, which this build can't pass on to a client");
+        return;
+    case MF_FAULT:
+        log_line(LOG_ERROR, c->instance->name, "%.*s failed: %.*s", STR_FMT(c->spec->name),
+                 STR_FMT(detail));
+        answer_refusal(c, REFUSED_FAULT, NULL);
+        return;
+    default:
+        c->instance->misuse++;
+        fault(c, "finished with an unknown kind of end");
+        return;
+    }
+    /* A client that does not know structuredContent still gets the value (2026-07-28, tools). */
+    if (c->kind == MF_TOOL && r->structured.len && !r->items.len && !r->structured_bad)
+        result_text(c, (mf_bytes){r->structured.data, r->structured.len});
+    result_close(c);
+    if (r->over || r->no_memory || r->items.failed || r->structured.failed) {
+        bool memory = r->no_memory || r->items.failed == -ENOMEM || r->structured.failed == -ENOMEM;
+        answer_refusal(c, memory ? REFUSED_MEMORY : REFUSED_RESULT, NULL);
+        return;
+    }
+    bool error = c->how == MF_TOOL_ERROR;
+    if (!error && c->kind == MF_TOOL && c->spec->output &&
+        (r->structured_bad || !r->structured.len)) {
+        fault(c, r->structured_bad ? "its structured result does not fit its outputSchema"
+                                   : "has an outputSchema but gave no structured result");
+        return;
+    }
+    if (error)
+        entry_of(c)->count.errors++;
+    o.end = error ? CALL_TOOL_ERROR : CALL_DONE;
+    o.items = buf_view(&r->items);
+    if (r->structured.len && !r->structured_bad)
+        o.structured = buf_view(&r->structured);
+    answer(c, &o);
+}
+
+static void give_back(struct call *c)
+{
+    struct instance *in = c->instance;
+    deadline_clear(c->engine, c);
+    in->running--;
+    entry_of(c)->running--;
+    if (c->client != CLIENT_WAITS)
+        in->orphans--;
+    table_give(c->engine, c);
+    if (in->queued)
+        instance_dispatch(in);
+    if (c->engine->stopping)
+        engine_check_stopped(c->engine);
+}
+
+void call_settle(struct call *c)
+{
+    c->end_seen = true;
+    if (c->client != CLIENT_WAITS)
+        entry_of(c)->count.late++;
+    else
+        answer_result(c);
+    if (!c->blocking || c->thread_done)
+        give_back(c);
+}
+
+static void on_ended(struct post *p)
+{
+    call_settle(container_of(p, struct call, ended));
+}
+
+/* A BLOCKING call() has returned; it may have been finished before, or may be later. */
+static void on_returned(struct post *p)
+{
+    struct call *c = container_of(p, struct call, returned);
+    c->thread_done = true;
+    if (c->end_seen)
+        give_back(c);
+}
+
+/* --- running --- */
+
+static void keep_input(struct call *c)
+{
+    struct str part[3] = {c->args, c->uri, c->meta};
+    if (c->input.len)
+        return;
+    c->input.max = part[0].n + part[1].n + part[2].n;
+    if (buf_reserve(&c->input, c->input.max))
+        return;
+    for (int i = 0; i < 3; i++)
+        buf_str(&c->input, part[i]);
+    c->args.p = c->input.data;
+    c->uri.p = c->input.data + part[0].n;
+    c->meta.p = c->input.data + part[0].n + part[1].n;
+}
+
+void call_run(struct call *c)
+{
+    struct instance *in = c->instance;
+    struct engine *en = c->engine;
+    deadline_clear(en, c);
+    in->running++;
+    entry_of(c)->running++;
+    c->blocking = entry_of(c)->binding.flags & MF_TOOL_BLOCKING;
+    c->thread_done = false;
+    pthread_mutex_lock(&c->lock);
+    c->state = SLOT_RUNNING;
+    pthread_mutex_unlock(&c->lock);
+    if (c->blocking) {
+        keep_input(c);
+        int r = c->input.failed ? -ENOMEM : threads_run(c);
+        if (r) {
+            answer_refusal(c, REFUSED_MEMORY, NULL);
+            give_back(c);
+            return;
+        }
+        deadline_set(en, c, c->deadline);
+        return;
+    }
+    c->in_call = true;
+    uint32_t ref_kind = c->kind != MF_COMPLETION        ? 0
+                        : c->spec->kind == ENTRY_PROMPT ? MF_PROMPT
+                                                        : MF_RESOURCE;
+    in->plugin->call(in->self, &(mf_request){
+                                   .size = sizeof(mf_request),
+                                   .kind = c->kind,
+                                   .index = entry_of(c)->binding.index,
+                                   .ref_kind = ref_kind,
+                                   .call = call_handle(c),
+                                   .deadline_ns = c->deadline,
+                                   .args = {c->args.p, c->args.n},
+                                   .uri = {c->uri.p, c->uri.n},
+                                   .meta = {c->meta.p, c->meta.n},
+                               });
+    c->in_call = false;
+    pthread_mutex_lock(&c->lock);
+    bool ended = c->state == SLOT_ENDED && !c->posted;
+    bool running = c->state == SLOT_RUNNING;
+    pthread_mutex_unlock(&c->lock);
+    if (ended)
+        call_settle(c);
+    else if (running)
+        deadline_set(en, c, c->deadline);
+}
+
+/* --- admission --- */
+
+static bool has_permit(const struct instance *in, uint32_t entry)
+{
+    return in->running < in->manifest->instance.limits.concurrency &&
+           in->entry[entry].running < in->manifest->entry[entry].limits.concurrency;
+}
+
+static void leave_queue(struct call *c)
+{
+    list_remove(&c->waiting);
+    c->instance->queued--;
+    entry_of(c)->queued--;
+}
+
+void instance_dispatch(struct instance *in)
+{
+    /* A call that ends inside call() lets the next one in from here, not from its own stack. */
+    if (in->dispatching || in->state != INSTANCE_READY)
+        return;
+    in->dispatching = true;
+    bool ran = true;
+    while (ran && in->running < in->manifest->instance.limits.concurrency) {
+        ran = false;
+        list_each (it, &in->waiting) {
+            struct call *c = container_of(it, struct call, waiting);
+            if (!has_permit(in, c->entry))
+                continue;
+            leave_queue(c);
+            call_run(c);
+            ran = true;
+            break;
+        }
+    }
+    in->dispatching = false;
+}
+
+void instance_refuse_waiting(struct instance *in, enum refusal_reason reason, const char *text)
+{
+    while (!list_empty(&in->waiting)) {
+        struct call *c = container_of(in->waiting.next, struct call, waiting);
+        leave_queue(c);
+        deadline_clear(c->engine, c);
+        answer_refusal(c, reason, text);
+        table_give(c->engine, c);
+    }
+}
+
+static void enqueue(struct call *c)
+{
+    struct instance *in = c->instance;
+    pthread_mutex_lock(&c->lock);
+    c->state = SLOT_QUEUED;
+    pthread_mutex_unlock(&c->lock);
+    list_append(&in->waiting, &c->waiting);
+    in->queued++;
+    entry_of(c)->queued++;
+    uint64_t due = c->arrival + c->spec->limits.queue_wait;
+    /* While the library loads it is not the plugin's queue that makes the call wait. */
+    if (in->state != INSTANCE_READY || due > c->deadline)
+        due = c->deadline;
+    deadline_set(c->engine, c, due);
+}
+
+static void call_init(struct call *c, const struct call_request *rq, uint64_t arrival)
+{
+    const struct entry_spec *spec = &rq->instance->manifest->entry[rq->entry];
+    c->instance = rq->instance;
+    c->spec = spec;
+    c->entry = rq->entry;
+    c->kind = rq->kind;
+    c->sink = rq->sink;
+    c->user = rq->user;
+    c->wants_progress = rq->progress;
+    c->log_level = rq->log_level;
+    c->arrival = arrival;
+    c->deadline = arrival + spec->limits.timeout;
+    c->in_call = c->blocking = c->thread_done = c->end_seen = c->settled = c->posted = false;
+    c->client = CLIENT_WAITS;
+    c->progress = -1;
+    c->events = 0;
+    c->how = MF_DONE;
+    c->detail_len = 0;
+    c->args = rq->args.n ? rq->args : STR("{}");
+    c->uri = rq->uri;
+    c->meta = rq->meta;
+    c->result.limit = spec->limits.result;
+    c->result.items.max = c->result.structured.max = spec->limits.result;
+}
+
+struct call *call_start(struct engine *en, const struct call_request *rq)
+{
+    struct instance *in = rq->instance;
+    const struct entry_spec *spec = &in->manifest->entry[rq->entry];
+    uint64_t arrival = clock_ns();
+    in->entry[rq->entry].count.calls++;
+    if (en->stopping)
+        return refuse_request(rq, REFUSED_STOPPING, arrival);
+    if (in->state == INSTANCE_FAILED || in->state == INSTANCE_CLOSED ||
+        (in->state == INSTANCE_READY && !in->plugin))
+        return refuse_request(rq, REFUSED_LOAD, arrival);
+    bool now = in->state == INSTANCE_READY && !in->queued && has_permit(in, rq->entry);
+    if (!now && (in->queued >= in->manifest->instance.limits.queue ||
+                 in->entry[rq->entry].queued >= spec->limits.queue))
+        return refuse_request(rq, REFUSED_QUEUE, arrival);
+    struct call *c = table_take(en);
+    if (!c)
+        return refuse_request(rq, REFUSED_CALLS, arrival);
+    call_init(c, rq, arrival);
+    uint32_t generation = c->generation;
+    if (!now || rq->kind == MF_RESOURCE)
+        keep_input(c);
+    if (c->input.failed) {
+        table_give(en, c);
+        return refuse_request(rq, REFUSED_MEMORY, arrival);
+    }
+    if (now) {
+        call_run(c);
+    } else {
+        enqueue(c);
+        if (in->state == INSTANCE_UNLOADED)
+            instance_load(in);
+        else
+            instance_dispatch(in);
+    }
+    /* It may have ended already, and its slot may even have been taken again by nobody: done() must
+     * not start calls.  An orphan's slot is not for the caller either. */
+    return c->generation == generation && !c->settled ? c : NULL;
+}
+
+/* --- nobody waits any more --- */
+
+/* Tells the plugin, which finishes the call when it likes. */
+static void orphan(struct call *c, enum client_state why)
+{
+    struct instance *in = c->instance;
+    pthread_mutex_lock(&c->lock);
+    bool running = c->state == SLOT_RUNNING;
+    c->client = why;
+    pthread_mutex_unlock(&c->lock);
+    in->orphans++;
+    deadline_clear(c->engine, c);
+    if (running && in->plugin->cancel)
+        in->plugin->cancel(in->self, call_handle(c));
+}
+
+void call_due(struct call *c)
+{
+    pthread_mutex_lock(&c->lock);
+    enum call_state state = c->state;
+    pthread_mutex_unlock(&c->lock);
+    if (state == SLOT_QUEUED) {
+        leave_queue(c);
+        answer_refusal(c, c->due >= c->deadline ? REFUSED_TIMEOUT : REFUSED_QUEUE_WAIT, NULL);
+        table_give(c->engine, c);
+    } else if (state == SLOT_RUNNING) {
+        answer_refusal(c, REFUSED_TIMEOUT, NULL);
+        orphan(c, CLIENT_TIMED_OUT);
+    }
+    /* SLOT_ENDED: the answer is in the post queue already. */
+}
+
+void call_cancel(struct call *c)
+{
+    entry_of(c)->count.cancelled++;
+    pthread_mutex_lock(&c->lock);
+    enum call_state state = c->state;
+    pthread_mutex_unlock(&c->lock);
+    if (state == SLOT_QUEUED) {
+        leave_queue(c);
+        deadline_clear(c->engine, c);
+        table_give(c->engine, c);
+    } else {
+        orphan(c, CLIENT_CANCELLED);
+    }
+}
+
+void call_posts_init(struct call *c)
+{
+    c->ended.run = on_ended;
+    c->returned.run = on_returned;
+}

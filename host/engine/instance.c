@@ -1,0 +1,175 @@
+/* From a manifest to an open plugin: stage, probe, map, compare, open(). */
+#include "engine/internal.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#ifndef MANIFOLD_VERSION
+#error "MANIFOLD_VERSION comes from the build"
+#endif
+
+static const char *const state_name[] = {"unloaded", "loading", "ready", "failed", "closed"};
+
+const char *instance_state_name(enum instance_state s)
+{
+    return state_name[s];
+}
+
+struct instance *instance_new(struct engine *en, const struct manifest *m, int dirfd_take)
+{
+    struct instance *in = xcalloc(1, sizeof(*in));
+    in->engine = en;
+    in->manifest = m;
+    in->dirfd = dirfd_take;
+    in->entry = xcalloc(m->entries, sizeof(*in->entry));
+    in->name = xstrndup(m->name.p, m->name.n);
+    list_init(&in->waiting);
+    list_append(&en->instances, &in->in_engine);
+    in->host = (mf_host){.size = sizeof(mf_host),
+                         .abi_minor = MF_ABI_MINOR,
+                         .name = in->name,
+                         .version = MANIFOLD_VERSION};
+    host_vtable_fill(&in->host);
+    return in;
+}
+
+static void close_directory(struct instance *in)
+{
+    if (in->dirfd >= 0)
+        close(in->dirfd);
+    in->dirfd = -1;
+}
+
+static void fail(struct instance *in, const struct err *e)
+{
+    close_directory(in);
+    in->state = INSTANCE_FAILED;
+    in->error = xstrndup(e->text, strlen(e->text));
+    log_line(LOG_ERROR, in->name, "not served: %s", in->error);
+    instance_refuse_waiting(in, REFUSED_LOAD, NULL);
+}
+
+static int open_plugin(struct instance *in, struct err *e)
+{
+    const struct manifest *m = in->manifest;
+    const mf_plugin *p;
+    int r = library_load(in->library, &p, e);
+    if (r)
+        return r;
+    struct descriptor_binding *binding = xcalloc(m->entries, sizeof(*binding));
+    r = descriptor_check(p, m, binding, e);
+    for (uint32_t i = 0; i < m->entries; i++)
+        in->entry[i].binding = binding[i];
+    free(binding);
+    if (r)
+        return r;
+    mf_bytes config = {m->config.data, m->config.len};
+    if (!config.len)
+        config = (mf_bytes){"{}", 2};
+    mf_status s = p->open(&in->host, config, &in->self);
+    if (s != MF_OK)
+        return err_set(e, -EINVAL, "open() of %s failed with %d%s", m->library, s,
+                       s == MF_EINVAL
+                           ? " (MF_EINVAL: its config, or what it needs, is not as it expects)"
+                           : "");
+    in->plugin = p;
+    return 0;
+}
+
+static int finish_load(struct instance *in, struct err *e)
+{
+    int r = open_plugin(in, e);
+    if (r) {
+        fail(in, e);
+        return r;
+    }
+    close_directory(in);
+    in->state = INSTANCE_READY;
+    in->loads++;
+    log_line(LOG_INFO, in->name, "loaded %s (sha256 %.12s)", in->manifest->library,
+             library_hash(in->library));
+    instance_dispatch(in);
+    return 0;
+}
+
+static void on_probed(void *arg, struct library *lib, int status, const struct err *e)
+{
+    struct instance *in = arg;
+    (void)lib;
+    if (in->state != INSTANCE_LOADING)
+        return;
+    struct err text;
+    if (status)
+        fail(in, e);
+    else
+        finish_load(in, &text);
+    if (in->engine->stopping)
+        engine_check_stopped(in->engine);
+}
+
+static int stage(struct instance *in, struct err *e)
+{
+    in->state = INSTANCE_LOADING;
+    int r = library_stage(in->dirfd, in->manifest->directory, in->manifest->library,
+                          in->engine->options.keep_libraries, &in->library, e);
+    if (r)
+        fail(in, e);
+    return r;
+}
+
+static bool needs_no_library(struct instance *in)
+{
+    if (in->manifest->library)
+        return false;
+    in->state = INSTANCE_READY;
+    close_directory(in);
+    return true;
+}
+
+void instance_load(struct instance *in)
+{
+    struct err e;
+    if (in->state != INSTANCE_UNLOADED || needs_no_library(in) || stage(in, &e))
+        return;
+    if (protection_off("probe") || library_state(in->library) >= LIBRARY_PROBED)
+        finish_load(in, &e);
+    else
+        library_probe(in->engine->loop, in->library, on_probed, in);
+}
+
+int instance_load_now(struct instance *in, struct err *e)
+{
+    if (in->state == INSTANCE_READY || (in->state == INSTANCE_UNLOADED && needs_no_library(in)))
+        return 0;
+    if (in->state != INSTANCE_UNLOADED)
+        return err_set(e, -EINVAL, "%s", in->error ? in->error : instance_state_name(in->state));
+    int r = stage(in, e);
+    if (r)
+        return r;
+    r = library_probe_now(in->library, e);
+    if (r) {
+        fail(in, e);
+        return r;
+    }
+    return finish_load(in, e);
+}
+
+void instance_close(struct instance *in)
+{
+    if (in->plugin) {
+        threads_stop(in);
+        in->plugin->close(in->self);
+        in->plugin = NULL;
+    }
+    in->state = INSTANCE_CLOSED;
+}
+
+void instance_free(struct instance *in)
+{
+    close_directory(in);
+    list_remove(&in->in_engine);
+    free(in->entry);
+    free(in->name);
+    free(in->error);
+    free(in);
+}

@@ -1,0 +1,197 @@
+/* host/engine/internal.h - private to engine/: the call, the engine, and what the files tell each
+ * other.
+ *
+ * Two kinds of fields: those "under lock" are shared with plugin threads, the
+ * rest belong to the loop thread.  Lock order: a call's lock, then the post
+ * queue's; never two calls. */
+#ifndef MANIFOLD_ENGINE_INTERNAL_H
+#define MANIFOLD_ENGINE_INTERNAL_H
+
+#include <errno.h>
+#include <pthread.h>
+#include "base/clock.h"
+#include "base/list.h"
+#include "engine/instance.h"
+
+/* --- post.c: the one way from other threads to the loop --- */
+
+struct post {
+    struct post *next;
+    void (*run)(struct post *p); /* on the loop; owns p from then on */
+};
+
+struct post_queue {
+    uv_async_t async;
+    pthread_mutex_t lock;
+    struct post *first, **last; /* under lock */
+    bool closed;                /* under lock: the loop is gone, posts are dropped */
+};
+
+int post_open(struct post_queue *q, uv_loop_t *loop);
+/* Any thread.  False: the queue is closed and p was not taken. */
+bool post_send(struct post_queue *q, struct post *p);
+void post_close(struct post_queue *q, uv_close_cb closed);
+
+/* --- the call --- */
+
+enum call_state {
+    SLOT_FREE,
+    SLOT_QUEUED,  /* waits for the library or a permit; the plugin does not know it */
+    SLOT_RUNNING, /* the plugin has it */
+    SLOT_ENDED    /* the plugin has finished it; not settled yet */
+};
+
+enum client_state { CLIENT_WAITS, CLIENT_CANCELLED, CLIENT_TIMED_OUT };
+
+struct result {
+    struct buf items;      /* JSON items, comma separated */
+    struct buf structured; /* last structured() */
+    uint64_t limit;        /* bytes, both together */
+    bool text_open, blob_open;
+    bool over, no_memory;   /* something did not fit: the result is not whole */
+    bool structured_bad;    /* the last structured() did not fit the outputSchema */
+    unsigned char carry[2]; /* blob(): bytes that wait for a third */
+    uint8_t carried;
+};
+
+struct call {
+    pthread_mutex_t lock;
+    uint32_t slot, generation; /* generation: under lock */
+    enum call_state state;     /* under lock */
+    enum client_state client;  /* under lock */
+    struct result result;      /* under lock until SLOT_ENDED, then the loop's */
+    double progress;           /* under lock: the last value */
+    uint32_t events;           /* under lock: progress and log posts not yet run */
+    int how;                   /* under lock: of finish() */
+    char detail[512];          /* under lock: of finish(), cut */
+    uint32_t detail_len;
+    bool posted; /* under lock: `ended` is in the queue */
+    struct post ended, returned;
+
+    struct engine *engine;
+    struct instance *instance;
+    const struct entry_spec *spec;
+    uint32_t entry, kind;
+    const struct call_sink *sink;
+    void *user;
+    bool wants_progress;
+    int log_level;
+    uint64_t arrival, deadline; /* ns */
+    uint64_t due;               /* ns: key in the deadline heap */
+    uint32_t heap;              /* index in it + 1; 0: not in it */
+    bool in_call;               /* call() of the plugin is on the stack of the loop */
+    bool blocking;              /* runs on a thread of the plugin */
+    bool thread_done;           /* blocking: call() has returned */
+    bool end_seen;              /* finish() has reached the loop */
+    bool settled;               /* the client was answered, or needs no answer */
+    struct list waiting;        /* in instance.waiting */
+    struct list job;            /* in instance_threads.jobs */
+    struct buf input; /* copy of args, uri and meta, where they must outlive call_start() */
+    struct str args, uri, meta;
+    struct call *next_free;
+};
+
+/* Once for every slot. */
+void call_posts_init(struct call *c);
+
+/* --- table.c: slots --- */
+
+enum { CHUNK = 16, MAX_CHUNKS = 512 };
+
+struct call_table {
+    struct call *_Atomic chunk[MAX_CHUNKS]; /* never freed while the engine lives */
+    uint32_t slots, used, max;
+    struct call *free;
+    size_t kept; /* bytes of buffer memory that free slots hold */
+};
+
+struct call *table_take(struct engine *en);
+void table_give(struct engine *en, struct call *c);
+void table_release(struct engine *en);
+mf_call call_handle(const struct call *c);
+/* The call with its lock held, or NULL when the handle is stale, forged or not of `in`.  Any
+ * thread. */
+struct call *call_lock(struct instance *in, mf_call handle);
+
+/* --- deadline.c --- */
+
+struct deadlines {
+    uv_timer_t timer;
+    struct call **heap; /* earliest first */
+    uint32_t count, cap;
+    uint64_t armed; /* ns; 0: not armed */
+};
+
+void deadline_set(struct engine *en, struct call *c, uint64_t due);
+void deadline_clear(struct engine *en, struct call *c);
+
+/* --- the engine --- */
+
+struct engine {
+    uv_loop_t *loop;
+    pthread_t loop_thread;
+    struct engine_options options;
+    struct post_queue posts;
+    struct deadlines deadlines;
+    struct call_table calls;
+    struct list instances;
+    bool stopping, stopped;
+    uv_timer_t stop_timer;
+    unsigned handles_open;
+    void (*stop_done)(void *);
+    void *stop_arg;
+};
+
+static inline bool on_loop(const struct engine *en)
+{
+    return pthread_equal(pthread_self(), en->loop_thread);
+}
+
+/* --- call.c --- */
+
+/* Its deadline (or longest wait) has come. */
+void call_due(struct call *c);
+void call_run(struct call *c);
+/* Everything the plugin owed has come: gives the slot and the permits back, lets the next one in.
+ */
+void call_settle(struct call *c);
+/* Refuses every call that waits for this instance. */
+void instance_refuse_waiting(struct instance *in, enum refusal_reason reason, const char *text);
+/* Runs what waits, oldest first, as far as there are permits. */
+void instance_dispatch(struct instance *in);
+void engine_check_stopped(struct engine *en);
+
+/* --- core.c: the functions a plugin sees --- */
+
+void host_vtable_fill(mf_host *h);
+
+/* --- result.c; all with the call's lock held, except result_close() --- */
+
+mf_status result_text(struct call *c, mf_bytes text);
+mf_status result_blob(struct call *c, mf_bytes raw);
+mf_status result_block(struct call *c, mf_bytes json);
+mf_status result_structured(struct call *c, mf_bytes json);
+/* Ends what text() or blob() left open. */
+void result_close(struct call *c);
+/* Gives the tapes back that all results are read with. */
+void result_docs_release(void);
+
+/* --- threads.c --- */
+
+/* Takes the call to a thread of its instance, made when needed.  -ENOMEM or the error of
+ * pthread_create() when there is none and none can be made. */
+int threads_run(struct call *c);
+/* Joins them all; call only when no call of the instance is running. */
+void threads_stop(struct instance *in);
+
+/* --- instance.c --- */
+
+void instance_close(struct instance *in);
+void instance_free(struct instance *in);
+
+/* --- refusal.c --- */
+
+void refusal_fill(struct refusal *r, enum refusal_reason reason, const struct instance *in,
+                  const struct entry_spec *spec);
+
+#endif

@@ -1,0 +1,178 @@
+#include "runtime/internal.h"
+
+#include <stdlib.h>
+
+/* Longest exposed name: clients refuse longer ones (peers.md, 3.9). */
+enum { NAME_MAX_LENGTH = 64, INSTRUCTIONS_MAX = 64 * 1024 };
+
+static const char *const kind_name[ENTRY_KINDS] = {"tool", "resource", "resource template",
+                                                   "prompt"};
+
+const struct entry_spec status_spec = {
+    .kind = ENTRY_RESOURCE,
+    .name = {"manifold-status", 15},
+    .uri = {"manifold://status", 17},
+    .json_title = {"\"Status of the host\"", 20},
+    .json_description =
+        {"\"What every plugin is doing: state, counters, and why one is not served\"", 72},
+    .json_mime_type = {"\"application/json\"", 18},
+};
+
+const struct entry *catalogue_find(const struct catalogue *c, enum entry_kind kind, struct str key)
+{
+    struct map_node *n = map_find(&c->map[kind], key);
+    return n ? container_of(n, struct entry, node) : NULL;
+}
+
+const struct entry *catalogue_match(const struct catalogue *c, struct str uri, struct buf *vars)
+{
+    for (uint32_t i = 0; i < c->count[ENTRY_TEMPLATE]; i++) {
+        const struct entry *en = &c->entry[ENTRY_TEMPLATE][i];
+        if (uri_template_match(en->template, uri, vars))
+            return en;
+    }
+    return NULL;
+}
+
+static void entry_release(struct entry *en)
+{
+    uri_template_free(en->template);
+    free(en->name);
+}
+
+void catalogue_free(struct catalogue *c)
+{
+    for (int k = 0; k < ENTRY_KINDS; k++) {
+        for (uint32_t i = 0; i < c->count[k]; i++)
+            entry_release(&c->entry[k][i]);
+        free(c->entry[k]);
+        map_release(&c->map[k]);
+    }
+    buf_release(&c->instructions);
+    free(c);
+}
+
+/* Everything a client sees of an entry, so that a changed list has a changed digest. */
+static void digest_entry(struct catalogue *c, const struct entry *en)
+{
+    const struct entry_spec *s = en->spec;
+    const struct str part[] = {
+        str_of(en->name),      s->uri,
+        s->json_title,         s->json_description,
+        s->json_icons,         s->json_meta,
+        s->json_annotations,   s->json_input_schema,
+        s->json_output_schema, s->json_mime_type,
+        s->json_arguments,
+    };
+    for (size_t i = 0; i < sizeof(part) / sizeof(part[0]); i++)
+        c->digest = (c->digest ^ str_hash(part[i])) * 0x9e3779b97f4a7c15u + i;
+}
+
+/* The key of a tool or prompt is its exposed name, that of a resource its URI. */
+static struct str entry_key(const struct entry *en)
+{
+    bool by_uri = en->spec->kind == ENTRY_RESOURCE || en->spec->kind == ENTRY_TEMPLATE;
+    return by_uri ? en->spec->uri : str_of(en->name);
+}
+
+static const char *owner_of(const struct entry *en)
+{
+    return en->instance ? en->instance->name : "the host itself";
+}
+
+static int add_entry(struct host *h, struct catalogue *c, struct entry *en)
+{
+    enum entry_kind kind = en->spec->kind;
+    struct err e;
+    struct str key = entry_key(en);
+    if (kind == ENTRY_TEMPLATE && uri_template_compile(en->spec->uri, &en->template, &e)) {
+        host_problem(h, owner_of(en), false, "%s %s is not served: %s", kind_name[kind], en->name,
+                     e.text);
+        return -EINVAL;
+    }
+    if ((kind == ENTRY_TOOL || kind == ENTRY_PROMPT) && key.n > NAME_MAX_LENGTH) {
+        host_problem(h, owner_of(en), false,
+                     "%s %.80s is not served: expected a name of at most %d characters, found %zu",
+                     kind_name[kind], en->name, NAME_MAX_LENGTH, key.n);
+        return -EINVAL;
+    }
+    if (!map_add(&c->map[kind], &en->node, key)) {
+        const struct entry *first = catalogue_find(c, kind, key);
+        if (!h->settings->collision_first)
+            host_problem(
+                h, owner_of(en), false,
+                "%s %.*s is not served: plugin %s, which comes earlier, has one of that name "
+                "(set a prefix, or on_collision: first)",
+                kind_name[kind], STR_FMT(key), owner_of(first));
+        return -EEXIST;
+    }
+    c->count[kind]++;
+    c->library_completions |= en->spec->completes > 0;
+    digest_entry(c, en);
+    return 0;
+}
+
+static void add_spec(struct host *h, struct catalogue *c, const struct entry_spec *spec,
+                     struct instance *in, uint32_t index)
+{
+    /* The next free place of its list; the arrays are as long as they can get. */
+    struct entry *en = &c->entry[spec->kind][c->count[spec->kind]];
+    struct str prefix = in ? in->manifest->prefix : STR_NONE;
+    bool prefixed = prefix.n && (spec->kind == ENTRY_TOOL || spec->kind == ENTRY_PROMPT);
+    size_t room = prefix.n + spec->name.n + 2;
+    en->name = xcalloc(room, 1);
+    if (prefixed)
+        snprintf(en->name, room, "%.*s_%.*s", STR_FMT(prefix), STR_FMT(spec->name));
+    else
+        snprintf(en->name, room, "%.*s", STR_FMT(spec->name));
+    en->spec = spec;
+    en->instance = in;
+    en->index = index;
+    if (add_entry(h, c, en)) {
+        entry_release(en);
+        *en = (struct entry){0};
+    }
+}
+
+static void add_instructions(struct catalogue *c, struct str text, const char *of)
+{
+    if (!text.n)
+        return;
+    if (c->instructions.len)
+        buf_lit(&c->instructions, "\n\n");
+    if (of)
+        buf_printf(&c->instructions, "%s: ", of);
+    buf_str(&c->instructions, text);
+}
+
+struct catalogue *catalogue_build(struct host *h)
+{
+    struct catalogue *c = xcalloc(1, sizeof(*c));
+    uint32_t total[ENTRY_KINDS] = {[ENTRY_RESOURCE] = 1};
+    buf_init(&c->instructions, INSTRUCTIONS_MAX);
+    c->ttl_ms = UINT64_MAX;
+    c->scope = CACHE_PUBLIC;
+    for (uint32_t i = 0; i < h->manifests; i++) {
+        for (uint32_t k = 0; h->instance[i] && k < h->manifest[i]->entries; k++)
+            total[h->manifest[i]->entry[k].kind]++;
+    }
+    for (int k = 0; k < ENTRY_KINDS; k++)
+        c->entry[k] = xcalloc(total[k], sizeof(struct entry));
+    add_instructions(c, h->settings->server_instructions, NULL);
+    add_spec(h, c, &status_spec, NULL, 0);
+    for (uint32_t i = 0; i < h->manifests; i++) {
+        const struct manifest *m = h->manifest[i];
+        if (!h->instance[i])
+            continue;
+        for (uint32_t k = 0; k < m->entries; k++)
+            add_spec(h, c, &m->entry[k], h->instance[i], k);
+        add_instructions(c, m->instructions, h->instance[i]->name);
+        uint64_t ttl = m->catalogue_ttl / 1000000;
+        c->ttl_ms = ttl < c->ttl_ms ? ttl : c->ttl_ms;
+        if (m->catalogue_scope == CACHE_PRIVATE)
+            c->scope = CACHE_PRIVATE;
+    }
+    if (c->ttl_ms == UINT64_MAX)
+        c->ttl_ms = 60000;
+    return c;
+}

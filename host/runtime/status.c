@@ -1,0 +1,135 @@
+/* manifold://status: what every plugin is doing and what could not be served. */
+#include "runtime/internal.h"
+
+#include <inttypes.h>
+#include "json/writer.h"
+
+static void member(struct buf *b, const char *key, uint64_t value)
+{
+    buf_printf(b, ",\"%s\":%" PRIu64, key, value);
+}
+
+static void text_member(struct buf *b, const char *key, struct str value)
+{
+    buf_printf(b, ",\"%s\":", key);
+    json_write_string(b, value);
+}
+
+static void write_counters(struct buf *b, const struct instance_counters *c)
+{
+    member(b, "calls", c->calls);
+    member(b, "errors", c->errors);
+    member(b, "timeouts", c->timeouts);
+    member(b, "refusals", c->refusals);
+    member(b, "cancelled", c->cancelled);
+    member(b, "late", c->late);
+}
+
+static struct instance_counters total_of(const struct instance *in)
+{
+    struct instance_counters t = {0};
+    for (uint32_t i = 0; i < in->manifest->entries; i++) {
+        const struct instance_counters *c = &in->entry[i].count;
+        t.calls += c->calls;
+        t.errors += c->errors;
+        t.timeouts += c->timeouts;
+        t.refusals += c->refusals;
+        t.cancelled += c->cancelled;
+        t.late += c->late;
+    }
+    return t;
+}
+
+static void write_strings(struct buf *b, const char *key, const char *const *item, uint32_t n)
+{
+    buf_printf(b, ",\"%s\":[", key);
+    for (uint32_t i = 0; i < n; i++) {
+        if (i)
+            buf_byte(b, ',');
+        json_write_string(b, str_of(item[i]));
+    }
+    buf_byte(b, ']');
+}
+
+static void write_isolation(struct buf *b, const struct manifest *m)
+{
+    bool worker = m->instance.isolation == ISOLATION_WORKER;
+    text_member(b, "isolation", worker ? STR("worker") : STR("inproc"));
+    if (worker && m->library)
+        text_member(b, "isolationNote",
+                    STR("this build has no sandbox yet: the plugin runs inside the host"));
+}
+
+static void write_entries(struct buf *b, const struct instance *in)
+{
+    buf_lit(b, ",\"entries\":[");
+    for (uint32_t i = 0; i < in->manifest->entries; i++) {
+        if (i)
+            buf_byte(b, ',');
+        buf_lit(b, "{\"name\":");
+        json_write_string(b, in->manifest->entry[i].name);
+        member(b, "running", in->entry[i].running);
+        member(b, "queued", in->entry[i].queued);
+        write_counters(b, &in->entry[i].count);
+        buf_byte(b, '}');
+    }
+    buf_byte(b, ']');
+}
+
+static void write_plugin(struct buf *b, const struct manifest *m, const struct instance *in)
+{
+    buf_lit(b, "{\"name\":");
+    json_write_string(b, m->name);
+    text_member(b, "id", m->id);
+    text_member(b, "manifest", str_of(m->doc.path));
+    bool loaded = in && in->plugin && in->plugin->version;
+    text_member(b, "version", loaded ? str_of(in->plugin->version) : m->version);
+    text_member(b, "state", in ? str_of(instance_state_name(in->state)) : STR("not served"));
+    write_isolation(b, m);
+    if (in && in->error)
+        text_member(b, "error", str_of(in->error));
+    if (in && in->library)
+        text_member(b, "sha256", str_of(library_hash(in->library)));
+    write_strings(b, "notInForce", m->dormant, m->dormants);
+    write_strings(b, "warnings", (const char *const *)m->warning, m->warnings);
+    if (in) {
+        struct instance_counters t = total_of(in);
+        member(b, "running", in->running);
+        member(b, "queued", in->queued);
+        member(b, "orphans", in->orphans);
+        write_counters(b, &t);
+        member(b, "misuse", in->misuse);
+        member(b, "loads", in->loads);
+        member(b, "logDropped", in->log_dropped);
+        write_entries(b, in);
+    }
+    buf_byte(b, '}');
+}
+
+void status_write(const struct host *h, struct buf *b)
+{
+    buf_lit(b, "{\"server\":{\"name\":");
+    json_write_string(b, h->settings->server_name);
+    text_member(b, "version", STR(MANIFOLD_VERSION));
+    member(b, "uptimeMs", (clock_ns() - h->started_ns) / 1000000);
+    member(b, "generation", h->generation);
+    member(b, "logDropped", log_dropped());
+    buf_byte(b, '}');
+    write_strings(b, "notInForce", h->settings->dormant, h->settings->dormants);
+    buf_lit(b, ",\"plugins\":[");
+    for (uint32_t i = 0; i < h->manifests; i++) {
+        if (i)
+            buf_byte(b, ',');
+        write_plugin(b, h->manifest[i], h->instance[i]);
+    }
+    buf_lit(b, "],\"problems\":[");
+    for (uint32_t i = 0; i < h->problems; i++) {
+        if (i)
+            buf_byte(b, ',');
+        buf_lit(b, "{\"plugin\":");
+        json_write_string(b, str_of(h->problem[i].plugin));
+        text_member(b, "problem", str_of(h->problem[i].sentence));
+        buf_printf(b, ",\"served\":%s}", h->problem[i].fatal ? "false" : "true");
+    }
+    buf_lit(b, "]}");
+}
