@@ -205,8 +205,9 @@ static mf_status host_finish(const mf_host *h, mf_call call, int32_t how, mf_byt
         if (c)
             pthread_mutex_unlock(&c->lock);
         atomic_fetch_add(&in->misuse, 1);
-        log_line(LOG_WARN, in->name,
-                 "finished a call that it has finished before, or that is not its own");
+        if (log_admits(in))
+            log_line(LOG_WARN, in->name,
+                     "finished a call that it has finished before, or that is not its own");
         return MF_ESTALE;
     }
     mf_status s = c->client == CLIENT_CANCELLED   ? MF_ECANCELED
