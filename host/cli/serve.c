@@ -1,0 +1,162 @@
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include "cli/command.h"
+#include "cli/open.h"
+#include "transport/guard.h"
+#include "transport/stdio.h"
+
+enum { STOP_GRACE = 100, FLUSH_MAX = 200 }; /* milliseconds */
+
+struct server {
+    uv_loop_t loop;
+    struct host *host;
+    struct session *session;
+    struct stdio *stdio;
+    uv_async_t signalled;
+    bool ended;
+};
+
+/* Signal handlers have nothing else to go by. */
+static struct {
+    uv_async_t *wake;
+    volatile sig_atomic_t ending, hangups;
+} signals;
+
+/* The second one ends the process here, so that a plugin that never gives the loop back can't
+ * prevent it. */
+static void on_signal(int number)
+{
+    int keep = errno;
+    if (number == SIGHUP)
+        signals.hangups = 1;
+    else if (signals.ending++)
+        _exit(128 + number);
+    uv_async_send(signals.wake);
+    errno = keep;
+}
+
+static void on_signalled(uv_async_t *h)
+{
+    struct server *s = h->data;
+    if (signals.hangups) {
+        signals.hangups = 0;
+        log_warn("SIGHUP: this build can't reload yet; restart it to apply what has changed");
+    }
+    if (signals.ending)
+        stdio_stop(s->stdio, "a signal asks for it");
+}
+
+static void set_signals(void (*handler)(int))
+{
+    struct sigaction a = {.sa_handler = handler, .sa_flags = SA_RESTART};
+    sigemptyset(&a.sa_mask);
+    static const int number[] = {SIGTERM, SIGINT, SIGHUP};
+    for (size_t i = 0; i < 3; i++)
+        sigaction(number[i], &a, NULL);
+}
+
+static void on_engine_stopped(void *arg)
+{
+    struct server *s = arg;
+    /* From here on a signal ends the process in the ordinary way. */
+    set_signals(SIG_DFL);
+    uv_close((uv_handle_t *)&s->signalled, NULL);
+    uv_stop(&s->loop);
+}
+
+static void on_ended(void *arg, const char *why)
+{
+    struct server *s = arg;
+    log_info("stops: %s", why);
+    session_free(s->session);
+    stdio_close(s->stdio);
+    engine_stop(s->host->engine, STOP_GRACE, on_engine_stopped, s);
+}
+
+static void log_start_line(const struct host *h)
+{
+    const struct catalogue *c = h->catalogue;
+    uint32_t plugins = 0;
+    for (uint32_t i = 0; i < h->manifests; i++)
+        plugins += h->instance[i] != NULL;
+    log_info(
+        "manifold %s serves %u plugins from %u directories over stdio: %u tools, %u resources, "
+        "%u templates, %u prompts; %u problems",
+        MANIFOLD_VERSION, plugins, h->settings->sources, c->count[ENTRY_TOOL],
+        c->count[ENTRY_RESOURCE], c->count[ENTRY_TEMPLATE], c->count[ENTRY_PROMPT], h->problems);
+}
+
+static int serve_open(struct server *s, const struct args *a, struct settings *settings,
+                      const struct guard *g, struct err *e)
+{
+    struct host_options o = {.keep_libraries = a->keep_libraries};
+    struct stdio_options io = {.in = g->in,
+                               .out = g->out,
+                               .message = settings->message.bytes,
+                               .output = settings->output,
+                               .ended = on_ended,
+                               .arg = s};
+    int r = uv_loop_init(&s->loop);
+    if (r) {
+        settings_free(settings);
+        return err_set(e, r, "the event loop can't be made: %s", uv_strerror(r));
+    }
+    r = host_open(&s->loop, settings, &o, &s->host, e);
+    if (r)
+        return r;
+    s->session = session_new(s->host);
+    r = stdio_open(&s->loop, s->session, &io, &s->stdio, e);
+    if (r)
+        return r;
+    s->signalled.data = s;
+    r = uv_async_init(&s->loop, &s->signalled, on_signalled);
+    if (r)
+        return err_set(e, r, "signals can't be taken: %s", uv_strerror(r));
+    signals.wake = &s->signalled;
+    signal(SIGPIPE, SIG_IGN);
+    set_signals(on_signal);
+    return 0;
+}
+
+static int run(const struct args *a)
+{
+    static struct server s;
+    struct guard g;
+    struct settings *settings;
+    struct err e;
+    if (guard_move(&g, &e))
+        return cli_fail(EXIT_SYSTEM, "%s", e.text);
+    if (open_settings(a, &settings, &e))
+        return cli_fail(EXIT_WRONG, "%s", e.text);
+    log_configure(a->log_level < 0 ? settings->log_level : (enum log_level)a->log_level,
+                  a->log_format < 0 ? settings->log_format : (enum log_format)a->log_format);
+    /* A test that shows what the guard is for needs plugins to print where it leaves them. */
+    if (!protection_off("guard") && log_start(&e))
+        return cli_fail(EXIT_SYSTEM, "%s", e.text);
+    int r = serve_open(&s, a, settings, &g, &e);
+    if (r) {
+        log_error("%s", e.text);
+        log_flush(FLUSH_MAX);
+        return EXIT_SYSTEM;
+    }
+    log_start_line(s.host);
+    host_load_eager(s.host);
+    uv_run(&s.loop, UV_RUN_DEFAULT);
+    host_free(s.host);
+    uv_run(&s.loop, UV_RUN_NOWAIT);
+    uv_loop_close(&s.loop);
+    log_flush(FLUSH_MAX);
+    return EXIT_GOOD;
+}
+
+const struct command command_serve = {
+    .name = "serve",
+    .operands = "",
+    .summary = "Serve the plugins to an MCP client over standard input and output",
+    .help = "It ends when its input ends or on SIGTERM: calls in flight get 100 ms, then they are\n"
+            "cancelled. The log goes to standard error.",
+    .options = OPTIONS_HOST | 1 << OPTION_KEEP_LIBRARIES,
+    .run = run,
+};
