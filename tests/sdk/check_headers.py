@@ -26,6 +26,25 @@ USE = """
 MF_NOTE();
 int use_has(const mf_host *h);
 int use_has(const mf_host *h) { return MF_HAS(h, is_cancelled) && MF_LIT("x").len == 1; }
+#ifdef MANIFOLD_JSON_H
+mf_status use_json(mf_bytes text, size_t *ret);
+mf_status use_json(mf_bytes text, size_t *ret)
+{
+    mfj_chunks c = mfj_chunks_open(mfj_find(mfj_read(text), "a/0"), 0);
+    char buf[64];
+    mf_bytes piece;
+    mf_status more;
+    mfj_writer w;
+    *ret = 0;
+    while ((more = mfj_chunk(&c, buf, sizeof(buf), &piece)) == 1)
+        *ret += piece.len;
+    mfj_write(&w, buf, sizeof(buf));
+    mfj_put_double(&w, 0.5);
+    if (mfj_done(&w, &piece) == MF_OK)
+        *ret += piece.len;
+    return more;
+}
+#endif
 """
 
 
@@ -41,7 +60,7 @@ def check_includes(include, header):
 def compile_one(compiler, language, flags, include, header):
     source = f"#include <{header}>\n#include <{header}>\n#include <manifold/plugin.h>\n{USE}"
     with tempfile.TemporaryDirectory() as folder:
-        command = [compiler, "-x", language, *flags, *WARNINGS, "-O2", "-c", "-I", str(include),
+        command = [compiler, "-x", language, *flags, *WARNINGS, "-O2", "-D_FORTIFY_SOURCE=2", "-c", "-I", str(include),
                    "-o", f"{folder}/out.o", "-"]
         run = subprocess.run(command, input=source, text=True, capture_output=True)
     return run.stderr if run.returncode else ""

@@ -379,7 +379,7 @@ static inline mf_status mfj_chunk(mfj_chunks *c, char *buf, size_t cap, mf_bytes
         }
     }
     if (len == 0)
-        return c->status;
+        return c->status < 0 ? c->status : 0;
     ret_piece->data = buf;
     ret_piece->len = len;
     return 1;

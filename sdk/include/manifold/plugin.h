@@ -155,9 +155,11 @@ struct mf_host {
     mf_status (*progress)(const mf_host *host, mf_call call, double done, double total,
                           mf_bytes text);
 
-    /* Ends the call, once; also inside call().  MF_OK; MF_ECANCELED or MF_ETIMEDOUT:
-     * nobody waited, the call is released all the same; MF_ESTALE: it had been
-     * finished before, which is counted as the plugin's mistake.  [any] */
+    /* Ends the call, once; also inside call().  detail: as `how` says; ignored for
+     * MF_DONE and MF_TOOL_ERROR, whose text is what was appended.  MF_OK;
+     * MF_ECANCELED or MF_ETIMEDOUT: nobody waited, the call is released all the
+     * same; MF_ESTALE: it had been finished before, which is counted as the
+     * plugin's mistake.  [any] */
     mf_status (*finish)(const mf_host *host, mf_call call, int32_t how, mf_bytes detail);
 
     /* 1 when nobody waits any more, 0 while somebody does.  [any] */
@@ -206,16 +208,23 @@ MF_EXPORT extern const mf_plugin manifold_plugin_v1;
 
 /* Once in one source file of every plugin: the ELF note that the host reads
  * from the file before it maps anything, so that a library built for another
- * major is refused before a constructor has run.  Name "Manifold" in 12 bytes. */
-#define MF_NOTE()                                                              \
-    static const struct {                                                      \
-        uint32_t namesz, descsz, type;                                         \
-        char name[12];                                                         \
-        uint32_t desc[4];                                                      \
-    } mf_note __attribute__((section(".note.manifold"), used, aligned(4))) = { \
+ * major is refused before a constructor has run.  Name "Manifold" in 12 bytes.
+ * clang's AddressSanitizer would pad the note with red zones, which makes it no
+ * note at all; gcc's leaves named sections alone. */
+#ifdef __clang__
+#define MF_NOTE_UNPADDED_ no_sanitize("address"),
+#else
+#define MF_NOTE_UNPADDED_
+#endif
+#define MF_NOTE()                                                                                \
+    static const struct {                                                                        \
+        uint32_t namesz, descsz, type;                                                           \
+        char name[12];                                                                           \
+        uint32_t desc[4];                                                                        \
+    } mf_note __attribute__((MF_NOTE_UNPADDED_ section(".note.manifold"), used, aligned(4))) = { \
         9, 16, 1, "Manifold", {MF_ABI_MAJOR, MF_ABI_MINOR, 0, 0}}
 
-/* Conveniences */
+/* A string literal as mf_bytes. */
 #define MF_LIT(s) MF_INIT_BYTES_("" s, sizeof(s) - 1)
 static inline mf_bytes MF_INIT_BYTES_(const char *data, size_t len)
 {

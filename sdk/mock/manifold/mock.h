@@ -1,0 +1,184 @@
+/* manifold/mock.h - a mock host: unit tests of a plugin without a server.
+ *
+ * A test program is linked with the plugin's sources and with libmanifold_mock
+ * (or takes the descriptor from dlsym()).  The mock gives the plugin a mf_host,
+ * makes calls, and keeps what the plugin answers.
+ *
+ *     mf_mock *m = mf_mock_new(&manifold_plugin_v1);
+ *     assert(mf_mock_open(m, "{\"units\":\"metric\"}") == MF_OK);
+ *     mf_call call = mf_mock_tool(m, "forecast", "{\"place\":\"Oslo\"}");
+ *     const mf_mock_result *r = mf_mock_wait(m, call, 1000);
+ *     assert(r != NULL && r->how == MF_DONE && strcmp(r->text.data, "Rain") == 0);
+ *     assert(mf_mock_close(m, 1000) == MF_OK);
+ *     assert(mf_mock_mistakes(m, NULL) == 0);
+ *     mf_mock_free(m);
+ *
+ * What it is like.  It keeps every promise of plugin.h and holds the plugin to
+ * its own: text must be UTF-8 and blocks JSON, a call is finished once, nothing is
+ * used after close().  What the plugin gets wrong is answered as the host
+ * answers it and is also noted as a mistake.  Memory that is lent to the plugin for
+ * one call (arguments, config) is overwritten and freed when that call returns,
+ * so that a plugin that kept a pointer fails in the test and not in service.
+ *
+ * What it is not.  No manifest is read: arguments are not checked against a schema
+ * and structured() not against an outputSchema.  No limits but that of the result.
+ *
+ * Time.  mf_host.now() is a fake clock that stands still until
+ * mf_mock_advance(); deadlines are on it.  Only mf_mock_wait(),
+ * mf_mock_wait_progress() and mf_mock_close() wait in real time, for threads of
+ * the plugin's.
+ *
+ * Threads.  All functions here are for one thread, the test's, which is the loop
+ * of the plugin: cancel(), quiesce(), close() and call() of tools without
+ * MF_TOOL_BLOCKING run on it, inside the function that asks for them.  call() of a
+ * BLOCKING tool runs on a thread of its own.  The functions of mf_host are for
+ * any thread.
+ *
+ * Memory.  All that is returned belongs to the mock and lasts until
+ * mf_mock_free(); pointer arguments are borrowed until the function returns
+ * unless it says otherwise.  When memory runs out the mock calls abort(). */
+#ifndef MANIFOLD_MOCK_H
+#define MANIFOLD_MOCK_H
+
+#include <manifold/plugin.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct mf_mock mf_mock; /* one instance of one plugin, and its host */
+
+/* ---- life ----------------------------------------------------------------- */
+
+/* What is wrong with a descriptor by plugin.h, in one sentence, or NULL.  The
+ * sentence is static. */
+const char *mf_mock_lint(const mf_plugin *plugin);
+
+/* A host for a plugin that is not open yet.  `plugin` must outlive the mock.
+ * Several mocks may have the same plugin: these are its instances. */
+mf_mock *mf_mock_new(const mf_plugin *plugin);
+
+/* The vtable that mf_host.extension() gives for `id`; without it NULL, as when it
+ * was not granted.  Before or after mf_mock_open(); vtable NULL takes it away.
+ * `vtable` must outlive the mock. */
+void mf_mock_set_extension(mf_mock *m, const char *id, const void *vtable);
+
+/* The most that one call may append, in bytes; at first 4 MiB, as in a manifest
+ * that says nothing. */
+void mf_mock_set_result_limit(mf_mock *m, size_t bytes);
+
+/* Checks the descriptor and calls open() with the config (JSON; NULL: {}).
+ * MF_EINVAL, and a mistake noted, for a bad descriptor or an `abi_minor_min` that
+ * this header has not; else what open() answers. */
+mf_status mf_mock_open(mf_mock *m, const char *config);
+
+/* Calls quiesce(), waits up to `ms` of real time until every call is finished and
+ * every BLOCKING call() has returned, then calls close().  MF_ETIMEDOUT, and a mistake
+ * noted for each, when calls remain: close() was not called then, and the
+ * instance is still open.  MF_EINVAL: it is not open. */
+mf_status mf_mock_close(mf_mock *m, uint32_t ms);
+
+/* Frees the mock and all it returned.  An instance that is still open gets
+ * mf_mock_close(m, 10000) first; when that fails, abort(), since its threads
+ * would go on using the mock.  NULL is fine. */
+void mf_mock_free(mf_mock *m);
+
+/* The host as the plugin sees it, and what its open() left as self (NULL while it
+ * is not open), for what a test wants to do by hand. */
+const mf_host *mf_mock_host(const mf_mock *m);
+void *mf_mock_self(const mf_mock *m);
+
+/* ---- calls ---------------------------------------------------------------- */
+
+/* A call to make; what is NULL or 0 is absent.  Texts are C strings. */
+typedef struct mf_mock_request {
+    uint32_t kind;     /* MF_TOOL, MF_RESOURCE, MF_PROMPT, MF_COMPLETION          */
+    uint32_t ref_kind; /* MF_COMPLETION: MF_PROMPT or MF_RESOURCE                 */
+    const char *name;  /* of the entry in the descriptor; completion: of what refers */
+    const char *args;  /* JSON; NULL: {} */
+    const char *uri;
+    const char *input;
+    const char *state;
+    const char *meta;
+    uint64_t timeout_ns; /* from now, on the fake clock; 0: no deadline */
+} mf_mock_request;
+
+/* Calls the plugin.  0 when the instance is not open or its descriptor has no such
+ * entry; the plugin does not hear of it then. */
+mf_call mf_mock_start(mf_mock *m, const mf_mock_request *request);
+
+/* The usual calls in short, without a deadline. */
+mf_call mf_mock_tool(mf_mock *m, const char *name, const char *args);
+/* args: the variables of a template as an object of strings; NULL for a resource. */
+mf_call mf_mock_read(mf_mock *m, const char *name, const char *uri, const char *args);
+mf_call mf_mock_prompt(mf_mock *m, const char *name, const char *args);
+/* What may follow `value` (plain text) in `argument` of a prompt or template. */
+mf_call mf_mock_complete(mf_mock *m, uint32_t ref_kind, const char *name, const char *argument,
+                         const char *value);
+
+/* The client cancels: from now on mf_host answers MF_ECANCELED for this call, and
+ * the plugin's cancel() runs.  Nothing happens to a call that is finished,
+ * cancelled or timed out already. */
+void mf_mock_cancel(mf_mock *m, mf_call call);
+
+/* Moves the fake clock forward.  Calls whose deadline it reaches time out:
+ * MF_ETIMEDOUT from now on, and cancel() runs. */
+void mf_mock_advance(mf_mock *m, uint64_t ns);
+
+/* ---- what came of them ---------------------------------------------------- */
+
+enum { MF_MOCK_TEXT = 1, MF_MOCK_BLOB = 2, MF_MOCK_BLOCK = 3 };
+
+/* One block of a result.  Consecutive text() or blob() make one.  The bytes are
+ * followed by a NUL that does not count, here and in all mf_bytes below. */
+typedef struct mf_mock_item {
+    uint32_t kind;
+    uint32_t appends; /* of how many text() or blob() it was made */
+    mf_bytes bytes;
+} mf_mock_item;
+
+typedef struct mf_mock_progress {
+    double done;
+    double total;
+    mf_bytes text;
+} mf_mock_progress;
+
+typedef struct mf_mock_result {
+    int32_t how;         /* as given to finish() */
+    mf_status status;    /* as finish() answered: MF_OK, MF_ECANCELED, MF_ETIMEDOUT */
+    mf_bytes detail;     /* as given to finish()                                    */
+    mf_bytes text;       /* all text(), end to end                                  */
+    mf_bytes structured; /* the last one */
+    const mf_mock_item *items;
+    size_t item_count;
+    const mf_mock_progress *progress;
+    size_t progress_count;
+} mf_mock_result;
+
+/* The result of a call, as soon as it is finished: at once, or within `ms` of real
+ * time.  NULL: it is not finished, or there is no such call. */
+const mf_mock_result *mf_mock_wait(mf_mock *m, mf_call call, uint32_t ms);
+
+/* Waits up to `ms` of real time until the call has reported progress `count` times
+ * or is finished; 1 when it has reported that often. */
+int mf_mock_wait_progress(mf_mock *m, mf_call call, size_t count, uint32_t ms);
+
+typedef struct mf_mock_log {
+    int32_t level;
+    mf_call call;
+    mf_bytes text;
+} mf_mock_log;
+
+/* The lines that the plugin has logged, in order; their number.  ret (NULL: not
+ * wanted) gets an array that lasts until the plugin logs again: look at it when
+ * no call is running. */
+size_t mf_mock_logs(mf_mock *m, const mf_mock_log **ret);
+
+/* What the plugin did against plugin.h, in sentences; their number.  ret as for
+ * mf_mock_logs(). */
+size_t mf_mock_mistakes(mf_mock *m, const char *const **ret);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
