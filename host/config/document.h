@@ -20,8 +20,8 @@ struct document {
     char *path;                   /* owned; as messages show it */
     struct buf text;              /* owned; the JSON text json points into */
     struct json_doc json;         /* owned */
-    struct document_place *place; /* owned; sorted by offset into text */
-    uint32_t places;
+    struct document_place *place; /* owned; of node n of json at place[n] */
+    uint32_t places;              /* 0: the text was made by this program, not read */
 };
 
 /* Reads the file behind fd (kept open, read from its start).  0 or negative
@@ -29,8 +29,10 @@ struct document {
 int document_read(struct document *d, int fd, const char *path, struct err *e);
 /* The same from memory, for tests, --set and fuzzing. */
 int document_parse(struct document *d, struct str yaml, const char *path, struct err *e);
+/* Takes JSON text that this program made: there are no places, so messages show only `path`. */
+int document_take_json(struct document *d, struct buf *json, const char *path, struct err *e);
 void document_release(struct document *d);
-/* Line and column (from 1) of node n: of a member's key when n is a key. */
+/* Line and column (from 1) of node n: of a member's key when n is a key; 0 when there are none. */
 void document_place(const struct document *d, json_ref n, unsigned *ret_line, unsigned *ret_column);
 /* err_set() with "path:line:column: " of node n in front. */
 int document_error(const struct document *d, json_ref n, struct err *e, const char *fmt, ...)

@@ -55,7 +55,7 @@ struct entry_spec {
     enum tool_retry retry;
     enum task_support task;
     uint64_t slow;      /* ns */
-    bool needs_library; /* false: a prompt of text alone */
+    bool needs_library; /* false: a prompt of text alone (`complete: library` may still ask it) */
 };
 
 struct manifest {
@@ -64,7 +64,7 @@ struct manifest {
         instructions;  /* decoded; version may be empty */
     struct str prefix; /* effective: manifest's, else the source's; empty: none */
     char *directory;   /* owned; of the file */
-    char *library;     /* owned; file name below directory; NULL: none needed */
+    char *library;     /* owned; file name in directory; NULL: none needed */
     bool trusted;      /* of its source or by plugins.NAME.trust */
     bool enabled;
     struct instance_spec instance; /* resolved */
@@ -81,6 +81,7 @@ struct manifest {
     char
         *warning[8]; /* owned sentences: cut to a ceiling, hidden entries that match nothing, ... */
     uint32_t warnings;
+    struct text_pool *texts; /* owned; strings that had escapes, arguments without `complete` */
 };
 
 /* Reads DIR/FILE.  `dirfd` is the open source directory.  0, or a negative

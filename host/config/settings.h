@@ -1,5 +1,7 @@
 /* host/config/settings.h - the host config: manifold.yaml, or what the command line says instead.
  *
+ * Relative paths in a config file are below that file's directory.
+ *
  * Owner: the caller of settings_read(); immutable afterwards.  Strings point
  * into the document and live as long as the settings.  Loop thread. */
 #ifndef MANIFOLD_CONFIG_SETTINGS_H
@@ -52,7 +54,7 @@ struct source {
 };
 
 struct settings {
-    struct document doc;    /* empty when there is no file */
+    struct document doc;    /* empty (no path, no nodes) when there is no file */
     struct document sets;   /* --set, as one document of the shape {plugins: {...}}; may be empty */
     struct str server_name; /* default "manifold" */
     struct str server_instructions;
@@ -74,6 +76,7 @@ struct settings {
      * "watch", "lock.mode", "cache", "http", "admin", ...  Borrowed from a const table. */
     const char *dormant[32];
     uint32_t dormants;
+    struct text_pool *texts; /* owned; strings that had escapes */
 };
 
 struct settings_args {

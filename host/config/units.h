@@ -4,6 +4,10 @@
 
 #include "base/err.h"
 
+enum { UNITS_SHOWN = 40 };
+#define UNITS_DURATION_MAX 36000000000000000u /* ns: 10,000 h */
+#define UNITS_SIZE_MAX     (UINT64_C(1) << 40)
+
 struct rate {
     uint32_t per_second; /* 0: none */
     uint32_t burst;      /* default: per_second */
@@ -15,5 +19,9 @@ int units_duration(struct str s, uint64_t *ret_ns, struct err *e);
 int units_size(struct str s, uint64_t *ret_bytes, struct err *e);
 /* "50/s", "50/s burst 100", "none". */
 int units_rate(struct str s, struct rate *ret, struct err *e);
+/* The text that reads back as the same value (whole milliseconds), for sentences; returns out. */
+const char *units_show_duration(uint64_t ns, char out[UNITS_SHOWN]);
+const char *units_show_size(uint64_t bytes, char out[UNITS_SHOWN]);
+const char *units_show_rate(struct rate r, char out[UNITS_SHOWN]);
 
 #endif

@@ -1,0 +1,73 @@
+#include "config/dormant.h"
+
+/* A '.' goes to a member; a list on the way stands for each of its elements. */
+static const char *const host_keys[] = {
+    "server.state_key",
+    "watch",
+    "lock",
+    "defaults.reload",
+    "defaults.breaker",
+    "defaults.worker",
+    "defaults.limits.drain",
+    "defaults.limits.rate",
+    "defaults.limits.loop_block",
+    "ceilings.worker",
+    "ceilings.limits.drain",
+    "ceilings.limits.rate",
+    "ceilings.limits.loop_block",
+    "secrets",
+    "cache",
+    "http_client",
+    "http",
+    "admin",
+    "unix",
+    "log.slow",
+    "metrics",
+};
+static const char *const instance_keys[] = {
+    "reload",       "permissions",       "breaker",           "worker",
+    "limits.drain", "limits.rate",       "limits.loop_block", "catalogue.dynamic",
+    "grants",       "tools.limits.rate", "tools.cache",       "tools.retry",
+    "tools.task",   "tools.slow",        "resources.cache",   "resources.subscribe",
+};
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+_Static_assert(COUNT(host_keys) <= DORMANT_MAX && COUNT(instance_keys) <= DORMANT_MAX,
+               "a key list is longer than the lists that hold it");
+
+static bool is_written(const struct json_doc *d, json_ref n, const char *key)
+{
+    const char *dot = strchr(key, '.');
+    struct str first = {key, dot ? (size_t)(dot - key) : strlen(key)};
+    if (json_is(d, n, JSON_ARRAY)) {
+        json_each (d, n, it) {
+            if (is_written(d, it, key))
+                return true;
+        }
+        return false;
+    }
+    json_ref value = json_is(d, n, JSON_OBJECT) ? json_get(d, n, first) : 0;
+    return value && (!dot || is_written(d, value, dot + 1));
+}
+
+static void collect(const struct json_doc *d, json_ref n, const char *const *keys, size_t nkeys,
+                    const char *list[DORMANT_MAX], uint32_t *count)
+{
+    for (size_t i = 0; i < nkeys; i++) {
+        bool listed = false;
+        for (uint32_t k = 0; k < *count; k++)
+            listed |= list[k] == keys[i];
+        if (!listed && is_written(d, n, keys[i]))
+            list[(*count)++] = keys[i];
+    }
+}
+
+void dormant_of_host(const struct document *d, const char *list[DORMANT_MAX], uint32_t *count)
+{
+    collect(&d->json, 0, host_keys, COUNT(host_keys), list, count);
+}
+
+void dormant_of_instance(const struct layer *l, const char *list[DORMANT_MAX], uint32_t *count)
+{
+    collect(&l->doc->json, l->object, instance_keys, COUNT(instance_keys), list, count);
+}

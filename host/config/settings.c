@@ -1,0 +1,305 @@
+#include "config/settings.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include "config/builtin.h"
+#include "config/complain.h"
+#include "config/dormant.h"
+#include "config/expand.h"
+#include "config/file.h"
+#include "config/resolve.h"
+#include "config/sets.h"
+#include "config/text.h"
+
+#define USER_CONFIG   ".config/manifold/manifold.yaml"
+#define SYSTEM_CONFIG "/etc/manifold/manifold.yaml"
+#define USER_PLUGINS  "~/.local/share/manifold/plugins"
+#define USER_DATA     "~/.local/share/manifold/data"
+#define SYSTEM_DATA   "/var/lib/manifold/data"
+
+/* Reads and checks s->doc.  `must` is false for the default places, which need not exist. */
+static int read_file(struct settings *s, const char *path, bool must, struct err *e)
+{
+    int fd;
+    int r = file_open(AT_FDCWD, path, false, path, &fd, e);
+    if (r == -ENOENT && !must)
+        return 0;
+    if (r)
+        return r;
+    r = document_read(&s->doc, fd, path, e);
+    close(fd);
+    return r ? r : builtin_check(BUILTIN_HOST, &s->doc, e);
+}
+
+static int find_file(struct settings *s, const char *config, struct err *e)
+{
+    const char *home = path_home();
+    char *path = NULL;
+    int r = 0;
+    if (config)
+        return read_file(s, config, true, e);
+    if (home) {
+        r = path_expand(STR(USER_CONFIG), home, &path, e);
+        r = r ? r : read_file(s, path, false, e);
+        free(path);
+    }
+    if (!r && !s->doc.path)
+        r = read_file(s, SYSTEM_CONFIG, false, e);
+    return r;
+}
+
+/* The member behind a path of keys; 0 when there is none or no file. */
+static json_ref lookup(const struct document *d, const char *first, const char *second)
+{
+    json_ref n = d->path ? json_get(&d->json, 0, str_of(first)) : 0;
+    return n && second ? json_get(&d->json, n, str_of(second)) : n;
+}
+
+static int set_path(struct settings *s, json_ref n, const char *base, char **ret, struct err *e)
+{
+    struct err why = {{0}};
+    struct str text;
+    int r = text_value(&s->texts, &s->doc.json, n, &text, e);
+    if (r)
+        return r;
+    r = path_expand(text, base, ret, &why);
+    return r ? document_error(&s->doc, n, e, "%s", why.text) : 0;
+}
+
+static int add_sources(struct settings *s, json_ref list, const char *base, struct err *e)
+{
+    const struct json_doc *d = &s->doc.json;
+    s->source = xcalloc(d->node[list].count + 1, sizeof(*s->source));
+    json_each (d, list, it) {
+        struct source *source = &s->source[s->sources++];
+        json_ref trust = json_get(d, it, STR("trust"));
+        source->trust = trust && json_is(d, trust, JSON_TRUE);
+        int r = set_path(s, json_get(d, it, STR("path")), base, &source->path, e);
+        r = r ? r : text_value(&s->texts, d, json_get(d, it, STR("prefix")), &source->prefix, e);
+        if (r)
+            return r;
+    }
+    return 0;
+}
+
+static void add_default_sources(struct settings *s, const char *installed)
+{
+    s->source = xcalloc(2, sizeof(*s->source));
+    if (installed)
+        s->source[s->sources++] = (struct source){
+            .path = xstrndup(installed, strlen(installed)), .trust = true, .optional = true};
+    char *path;
+    if (path_home() && path_expand(STR(USER_PLUGINS), NULL, &path, NULL) == 0)
+        s->source[s->sources++] = (struct source){.path = path, .optional = true};
+}
+
+static void add_given_sources(struct settings *s, const struct settings_args *args)
+{
+    s->source = xcalloc(args->plugins_count, sizeof(*s->source));
+    for (uint32_t i = 0; i < args->plugins_count; i++)
+        s->source[s->sources++] = (struct source){
+            .path = xstrndup(args->plugins[i], strlen(args->plugins[i])), .trust = args->trust};
+}
+
+static void set_count(const struct document *d, json_ref object, const char *key, uint32_t *ret)
+{
+    json_ref n = json_get(&d->json, object, str_of(key));
+    int64_t v;
+    if (n && json_int(&d->json, n, &v))
+        *ret = (uint32_t)v;
+}
+
+static int set_host_limits(struct settings *s, json_ref limits, struct err *e)
+{
+    uint64_t message = s->message.bytes;
+    set_count(&s->doc, limits, "depth", &s->message.depth);
+    set_count(&s->doc, limits, "nodes", &s->message.nodes);
+    set_count(&s->doc, limits, "calls", &s->calls);
+    int r = resolve_size(&s->doc, limits, "output", 1024, &s->output, e);
+    r = r ? r : resolve_size(&s->doc, limits, "message", 1024, &message, e);
+    if (!r && message > 1 << 30)
+        r = document_error(&s->doc, json_get(&s->doc.json, limits, STR("message")), e,
+                           "limits.message: expected at most 1GiB, found more");
+    s->message.bytes = (uint32_t)message;
+    return r;
+}
+
+static void set_log(struct settings *s, json_ref log)
+{
+    static const char *const levels[] = {"debug", "info", "warn", "error"};
+    json_ref level = json_get(&s->doc.json, log, STR("level"));
+    json_ref format = json_get(&s->doc.json, log, STR("format"));
+    for (int i = 0; level && i < 4; i++) {
+        if (json_string_eq(&s->doc.json, level, str_of(levels[i])))
+            s->log_level = (enum log_level)i;
+    }
+    if (format && json_string_eq(&s->doc.json, format, STR("json")))
+        s->log_format = LOG_JSON;
+}
+
+static int set_ceilings(struct settings *s, json_ref ceilings, struct err *e)
+{
+    json_ref limits = json_get(&s->doc.json, ceilings, STR("limits"));
+    json_ref worker = json_get(&s->doc.json, ceilings, STR("worker"));
+    int r = limits ? limits_apply(&s->ceiling, &s->doc, limits, e) : 0;
+    return !r && worker ? worker_apply(&s->worker_ceiling, &s->doc, worker, e) : r;
+}
+
+/* Where "${env:N}" and "${file:PATH}" mean something in the host config. */
+static bool may_expand(struct str path)
+{
+    struct str plugins = STR("plugins."), config = STR(".config.");
+    if (str_eq(path, STR("server.state_key")) || str_eq(path, STR("cache.password")) ||
+        str_starts(path, STR("secrets.")))
+        return true;
+    if (!str_starts(path, plugins))
+        return false;
+    /* An instance's name holds no dot. */
+    struct str rest = {path.p + plugins.n, path.n - plugins.n};
+    const char *dot = memchr(rest.p, '.', rest.n);
+    return dot && str_starts((struct str){dot, rest.n - (size_t)(dot - rest.p)}, config);
+}
+
+static int refuse_stray_expansions(const struct document *d, struct err *e)
+{
+    for (json_ref n = 0; n < d->json.nodes; n++) {
+        struct str raw = json_raw(&d->json, n);
+        if (!json_is(&d->json, n, JSON_STRING) ||
+            (!memmem(raw.p, raw.n, "${env:", 6) && !memmem(raw.p, raw.n, "${file:", 7)))
+            continue;
+        struct buf path = BUF_INIT(240);
+        complain_path(&d->json, 0, n, &path);
+        bool ok = may_expand(buf_view(&path));
+        if (!ok)
+            document_error(
+                d, n, e,
+                "%.*s: expected ${env:...} and ${file:...} in secrets, server.state_key, "
+                "cache.password and plugins.NAME.config alone, found one here",
+                STR_FMT(buf_view(&path)));
+        buf_release(&path);
+        if (!ok)
+            return -EINVAL;
+    }
+    return 0;
+}
+
+/* Nothing of this build uses these values, but what is unset or unreadable is reported now. */
+static int check_secret(const struct expand *x, json_ref n, struct err *e)
+{
+    struct buf value = BUF_INIT(EXPAND_BYTES);
+    int r = n ? expand_string(x, n, &value, e) : 0;
+    if (value.data)
+        explicit_bzero(value.data, value.len);
+    buf_release(&value);
+    return r;
+}
+
+static int check_secrets(const struct settings *s, const char *base, struct err *e)
+{
+    const struct expand x = {.doc = &s->doc, .host = true, .directory = base};
+    json_ref secrets = lookup(&s->doc, "secrets", NULL);
+    int r = check_secret(&x, lookup(&s->doc, "server", "state_key"), e);
+    r = r ? r : check_secret(&x, lookup(&s->doc, "cache", "password"), e);
+    for (json_ref k = secrets ? json_first(&s->doc.json, secrets) : 0;
+         !r && k && k < s->doc.json.node[secrets].next; k = s->doc.json.node[k + 1].next)
+        r = check_secret(&x, k + 1, e);
+    return r;
+}
+
+/* Everything that the file says, but for its plugins. */
+static int apply_file(struct settings *s, const char *base, struct err *e)
+{
+    json_ref n = lookup(&s->doc, "server", "name");
+    int r = refuse_stray_expansions(&s->doc, e);
+    r = r || !n ? r : text_value(&s->texts, &s->doc.json, n, &s->server_name, e);
+    n = lookup(&s->doc, "server", "instructions");
+    r = r || !n ? r : text_value(&s->texts, &s->doc.json, n, &s->server_instructions, e);
+    n = lookup(&s->doc, "sources", NULL);
+    r = r || !n ? r : add_sources(s, n, base, e);
+    n = lookup(&s->doc, "data", NULL);
+    r = r || !n ? r : set_path(s, n, base, &s->data, e);
+    n = lookup(&s->doc, "defaults", NULL);
+    r = r || !n ? r : instance_apply(&s->defaults, &(struct layer){&s->doc, n}, e);
+    n = lookup(&s->doc, "ceilings", NULL);
+    r = r || !n ? r : set_ceilings(s, n, e);
+    n = lookup(&s->doc, "limits", NULL);
+    r = r || !n ? r : set_host_limits(s, n, e);
+    n = lookup(&s->doc, "log", NULL);
+    if (n) {
+        set_log(s, n);
+        r = r ? r : resolve_duration(&s->doc, n, "slow", 0, &s->log_slow, e);
+    }
+    n = lookup(&s->doc, "on_collision", NULL);
+    s->collision_first = n && json_string_eq(&s->doc.json, n, STR("first"));
+    n = lookup(&s->doc, "watch", NULL);
+    s->watch = n && json_is(&s->doc.json, n, JSON_TRUE);
+    dormant_of_host(&s->doc, s->dormant, &s->dormants);
+    return r ? r : check_secrets(s, base, e);
+}
+
+static void set_builtin(struct settings *s)
+{
+    s->server_name = STR("manifold");
+    s->message = json_limits_default;
+    s->calls = 4096;
+    s->output = 4 << 20;
+    s->defaults = instance_builtin;
+    s->ceiling = limits_ceiling_builtin;
+    s->worker_ceiling = worker_ceiling_builtin;
+    s->log_level = LOG_INFO;
+    s->log_format = LOG_TEXT;
+    s->log_slow = 1000000000u;
+}
+
+int settings_read(const struct settings_args *args, struct settings **ret, struct err *e)
+{
+    struct settings *s = xcalloc(1, sizeof(*s));
+    set_builtin(s);
+    int r = sets_read(args->set, args->set_count, &s->sets, e);
+    if (!r && !args->plugins_count)
+        r = find_file(s, args->config, e);
+    if (!r && s->doc.path) {
+        char *base = path_directory(s->doc.path);
+        r = apply_file(s, base, e);
+        free(base);
+    }
+    if (!r && args->plugins_count)
+        add_given_sources(s, args);
+    else if (!r && !s->source)
+        add_default_sources(s, args->installed);
+    if (!r && !s->data)
+        r = path_expand(path_home() ? STR(USER_DATA) : STR(SYSTEM_DATA), NULL, &s->data, e);
+    if (r)
+        settings_free(s);
+    else
+        *ret = s;
+    return r;
+}
+
+void settings_free(struct settings *s)
+{
+    if (!s)
+        return;
+    for (uint32_t i = 0; i < s->sources; i++)
+        free(s->source[i].path);
+    free(s->source);
+    free(s->data);
+    text_pool_free(s->texts);
+    document_release(&s->sets);
+    document_release(&s->doc);
+    free(s);
+}
+
+const struct document *settings_plugin(const struct settings *s, int which, struct str name,
+                                       json_ref *ret_ref)
+{
+    const struct document *d = which ? &s->sets : &s->doc;
+    json_ref plugins = lookup(d, "plugins", NULL);
+    json_ref n = plugins ? json_get(&d->json, plugins, name) : 0;
+    if (!n)
+        return NULL;
+    *ret_ref = n;
+    return d;
+}
