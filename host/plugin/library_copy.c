@@ -58,49 +58,17 @@ static int check_file(const struct stat *st, struct err *e)
     return 0;
 }
 
-/* The directory that holds the last part of `name`, each step without links and checked. */
-static int open_parent(int dirfd, const char *directory, const char **name, struct err *e)
-{
-    int dir = fcntl(dirfd, F_DUPFD_CLOEXEC, 0);
-    if (dir < 0)
-        return err_set(e, -errno, "%s: %s", directory, strerror(errno));
-    for (;;) {
-        int r = check_directory(dir, directory, e);
-        size_t n = strcspn(*name, "/");
-        char part[256];
-        if (!r && (n == 0 || n >= sizeof(part) || str_eq((struct str){*name, n}, STR("..")) ||
-                   str_eq((struct str){*name, n}, STR("."))))
-            r = err_set(e, -EINVAL, "expected a file name below the directory");
-        if (r || !(*name)[n]) {
-            if (r)
-                close(dir);
-            return r ? r : dir;
-        }
-        memcpy(part, *name, n);
-        part[n] = 0;
-        int next = openat(dir, part, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        r = next < 0 ? -errno : 0;
-        close(dir);
-        if (r)
-            return err_set(e, r, "cannot open the directory \"%s\": %s", part, strerror(-r));
-        dir = next;
-        *name += n + 1;
-    }
-}
-
 int library_open_source(int dirfd, const char *directory, const char *name, struct stat *ret_stat,
                         struct err *e)
 {
-    const char *last = name;
-    int dir = open_parent(dirfd, directory, &last, e);
-    if (dir < 0) {
-        err_prefix(e, "%s/%s", directory, name);
-        return dir;
-    }
+    if (!*name || strchr(name, '/'))
+        return err_set(e, -EINVAL, "%s: expected a file name, found \"%s\"", directory, name);
+    int r = check_directory(dirfd, directory, e);
+    if (r)
+        return r;
     /* O_NONBLOCK: a FIFO must not hold the host; it is refused below. */
-    int fd = openat(dir, last, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    int r = fd < 0 ? -errno : 0;
-    close(dir);
+    int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    r = fd < 0 ? -errno : 0;
     if (r == -ELOOP)
         return err_set(e, r, "%s/%s: expected a regular file, found a symbolic link", directory,
                        name);
@@ -154,9 +122,8 @@ static int check_unchanged(int fd, const struct stat *before, struct err *e)
 
 static int make_memfd(const char *name, struct err *e)
 {
-    const char *slash = strrchr(name, '/');
     char label[200]; /* shown in /proc/PID/maps; memfd_create() takes at most 249 bytes */
-    snprintf(label, sizeof(label), "%s", slash ? slash + 1 : name);
+    snprintf(label, sizeof(label), "%s", name);
     int fd = memfd_create(label, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
     if (fd < 0 && errno == EINVAL)
         fd = memfd_create(label, MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -241,8 +208,7 @@ static int write_kept(int dir, int fd, const struct stat *st, const char *name,
         r = hash_fd(out, st->st_size, c->hash, e);
     close(out);
     if (!r) {
-        const char *slash = strrchr(name, '/');
-        struct str stem = str_of(slash ? slash + 1 : name);
+        struct str stem = str_of(name);
         if (stem.n > 3 && memcmp(stem.p + stem.n - 3, ".so", 3) == 0)
             stem.n -= 3;
         snprintf(ret_name, room, "%.*s@%02x%02x%02x%02x.so", STR_FMT(stem), c->hash[0], c->hash[1],

@@ -1,0 +1,51 @@
+/* Plugins that keep the loop, a thread or the log busy. */
+#if defined(BAD_IS_BLOCKING)
+#define BAD_FLAGS MF_TOOL_BLOCKING
+#endif
+#include "bad.h"
+
+#if defined(BAD_IS_LOG_FLOOD)
+static void call(void *self, const mf_request *request)
+{
+    const mf_host *host = ((struct bad *)self)->host;
+    char text[64];
+    for (int i = 0; i < 100000; i++) {
+        int n = snprintf(text, sizeof(text), "flood line %d", i);
+        mf_bytes b = {text, (size_t)n};
+        host->log(host, MF_LOG_WARNING, request->call, b);
+    }
+    bad_answer(host, request->call, "logged 100000 lines");
+}
+
+#elif defined(BAD_IS_SLOW_QUIESCE)
+static void call(void *self, const mf_request *request)
+{
+    bad_answer(((struct bad *)self)->host, request->call, "quiesce() will take 300 ms");
+}
+
+static void quiesce(void *self)
+{
+    bad_sleep_ms(300);
+    bad_log(((struct bad *)self)->host, "slow quiesce", MF_OK);
+}
+
+#else
+/* holds_loop: 300 ms on the loop; blocking: 200 ms on a thread of its own, which is allowed. */
+static void call(void *self, const mf_request *request)
+{
+#ifdef BAD_IS_BLOCKING
+    bad_sleep_ms(200);
+    bad_answer(((struct bad *)self)->host, request->call, "slept 200 ms on its own thread");
+#else
+    bad_sleep_ms(300);
+    bad_answer(((struct bad *)self)->host, request->call, "held the loop for 300 ms");
+#endif
+}
+#endif
+
+#ifdef BAD_IS_SLOW_QUIESCE
+#define QUIESCE quiesce
+#else
+#define QUIESCE NULL
+#endif
+BAD_PLUGIN(.open = bad_open, .call = call, .quiesce = QUIESCE, .close = bad_close);
