@@ -130,6 +130,11 @@ START_TEST(strings_are_decoded)
     ck_assert(mfj_string_is(parse("\"a\\u0000b\""), MF_LIT("a\0b")));
     ck_assert(!mfj_string_is(parse("\"a\\\"b\""), MF_LIT("a\\")));
     ck_assert(!mfj_string_is(parse("\"ab\""), MF_LIT("a")));
+    ck_assert(!mfj_string_is(parse("\"a\":\"b\""), MF_LIT("a\":\"b")));
+    ck_assert(!mfj_string_is(parse("\"a\\\"\""), MF_LIT("a\\\"")));
+    ck_assert(mfj_string_is(parse("\"a\\\"\""), MF_LIT("a\"")));
+    ck_assert(!mfj_string_is(parse("\"a"), MF_LIT("a")));
+    ck_assert(mfj_string_is(parse("\"\""), MF_LIT("")));
     ck_assert(!mfj_string_is(parse("\"a\""), MF_LIT("ab")));
 }
 END_TEST
@@ -479,6 +484,29 @@ static unsigned visit(mfj_value v, int depth)
     return sum;
 }
 
+/* What may be cut short, cut short at every byte, each on the heap in its exact size. */
+START_TEST(cut_texts_stay_in_bounds)
+{
+    static const char *const texts[] = {
+        "{\"a\" : [ {\"b\": \"c\\n\" } , true, false, null, -1.5e+10 ] , \"d\": { } }",
+        "\"\\ud83d\\ude00\\u00e9\\n\\\\\"",
+        "[\"\\ud83d\\n\", \"\\u12\"]",
+        "true",
+        "-0.5e-7",
+    };
+    unsigned sum = 0;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+        for (size_t len = 1; len <= strlen(texts[i]); len++) {
+            char *exact = malloc(len);
+            memcpy(exact, texts[i], len);
+            sum += visit(mfj_read(MF_INIT_BYTES_(exact, len)), 0);
+            free(exact);
+        }
+    }
+    ck_assert_uint_ne(sum, 0);
+}
+END_TEST
+
 START_TEST(random_texts_stay_in_bounds)
 {
     static const char *const pieces[] = {
@@ -546,6 +574,7 @@ int main(void)
     tcase_add_test(t, writing);
     tcase_add_test(t, writing_mistakes);
     tcase_add_test(t, doubles_round_trip);
+    tcase_add_test(t, cut_texts_stay_in_bounds);
     tcase_add_test(t, random_texts_stay_in_bounds);
     tcase_add_test(t, escapes_cost_linear_time);
     suite_add_tcase(s, t);

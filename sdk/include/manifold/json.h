@@ -355,7 +355,7 @@ static inline mf_status mfj_chunk(mfj_chunks *c, char *buf, size_t cap, mf_bytes
         size_t run = stop == NULL ? 0 : (size_t)(stop - from);
         if (stop == NULL) {
             mfj_chunks_fail_(c);
-        } else if (run > 0 && (run >= MFJ_RUN_ || run > cap - len)) {
+        } else if (run > 0 && (run >= MFJ_RUN_ || run > cap - len || (len == 0 && *stop == '"'))) {
             if (len > 0)
                 break;
             c->at = stop;
@@ -457,6 +457,20 @@ static inline mf_status mfj_cstring(mfj_value v, char *buf, size_t cap)
     return status;
 }
 
+/* Is v's text s between quotes, and s the same with and without escapes?  No more
+ * than the common case: keys. */
+static inline int mfj_string_plainly_is_(mfj_value v, mf_bytes s)
+{
+    size_t i;
+    if (v.at == NULL || *v.at != '"' || (size_t)(v.end - v.at) < s.len + 2 ||
+        v.at[s.len + 1] != '"')
+        return 0;
+    for (i = 0; i < s.len; i++)
+        if (s.data[i] != v.at[i + 1] || s.data[i] == '"' || s.data[i] == '\\')
+            return 0;
+    return 1;
+}
+
 /* Is v a string with this value?  1 or 0. */
 static inline int mfj_string_is(mfj_value v, mf_bytes s)
 {
@@ -465,6 +479,8 @@ static inline int mfj_string_is(mfj_value v, mf_bytes s)
     size_t pos = 0;
     mf_bytes piece;
     mf_status more;
+    if (mfj_string_plainly_is_(v, s))
+        return 1;
     while ((more = mfj_chunk(&c, buf, sizeof(buf), &piece)) == 1) {
         if (piece.len > s.len - pos || memcmp(piece.data, s.data + pos, piece.len) != 0)
             return 0;
