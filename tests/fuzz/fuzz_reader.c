@@ -12,6 +12,27 @@ static void expect(bool holds, const char *what)
         BUG("%s", what);
 }
 
+/* UTF-8 by arithmetic, where the reader goes by ranges of bytes. */
+static bool is_utf8(struct str s)
+{
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    for (size_t i = 0; i < s.n;) {
+        unsigned char c = (unsigned char)s.p[i++];
+        unsigned n = c < 0x80 ? 1 : c < 0xc0 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf8 ? 4 : 0;
+        uint32_t point = n > 1 ? c & (0x7fu >> n) : c;
+        if (!n || n - 1 > s.n - i)
+            return false;
+        for (unsigned k = 1; k < n; k++, i++) {
+            if (((unsigned char)s.p[i] & 0xc0) != 0x80)
+                return false;
+            point = point << 6 | ((unsigned char)s.p[i] & 0x3f);
+        }
+        if (point < least[n] || point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff))
+            return false;
+    }
+    return true;
+}
+
 /* What the limits promise, counted from the tape alone. */
 static void check_limits(const struct json_doc *d, const struct json_limits *limits)
 {
@@ -111,6 +132,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *wrong = tape_check(&d, ok);
     expect(!wrong, wrong ? wrong : "");
     expect(ok || (e.kind && e.text[0] && e.off <= text.n), "an error that does not say where");
+    expect(!ok || is_utf8(text), "a text that is not UTF-8");
+    expect(utf8_valid(text) == is_utf8(text), "utf8_valid() is wrong");
     check_limits(&d, &limits);
     struct idscan scan;
     struct str id = check_id(&scan, text, (data[0] & 7) + 1);
