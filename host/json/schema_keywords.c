@@ -40,7 +40,7 @@ int schema_count(struct schema_compiler *c, json_ref value, uint32_t *ret)
 static int count(struct schema_compiler *c, struct schema_draft *b, const struct keyword *k,
                  json_ref value)
 {
-    uint32_t n;
+    uint32_t n = 0;
     int r = schema_count(c, value, &n);
     return r ? r : schema_draft_op(c, b, k->kw, k->types, n);
 }
