@@ -215,7 +215,7 @@ static int schema_pack(struct schema_compiler *c, struct schema **ret)
     if (!block)
         return -ENOMEM;
     struct schema *s = (struct schema *)(void *)block;
-    s->size = (uint32_t)size;
+    s->size = size + c->code_bytes;
     s->patterns = (uint32_t)(c->patterns.len / sizeof(struct schema_pattern));
     s->dynamics = (uint32_t)(c->dynamics.len / sizeof(struct schema_anchor));
     s->pattern = place_part(block, &at, &c->patterns);

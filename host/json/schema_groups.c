@@ -24,7 +24,11 @@ int schema_keep_pattern(struct schema_compiler *c, json_ref node, uint32_t *ret)
         return r;
     if (schema_pattern_compile((struct str){c->text.data + p.off, p.len}, &p, &why))
         return schema_compile_error(c, node, false, "a pattern of ECMA-262", "%s", why.text);
-    r = buf_append(&c->patterns, &p, sizeof(p));
+    c->code_bytes += p.size;
+    if (c->code_bytes > SCHEMA_CODE_BYTES)
+        r = -ENOBUFS;
+    if (!r)
+        r = buf_append(&c->patterns, &p, sizeof(p));
     if (r)
         schema_pattern_free(&p);
     return r;

@@ -20,6 +20,7 @@ enum {
     SCHEMA_BYTES = 8 << 20,   /* each of the growing buffers of the compiler         */
     SCHEMA_PATTERNS = 1000,
     SCHEMA_PATTERN_BYTES = 4096,
+    SCHEMA_CODE_BYTES = 1 << 20, /* PCRE2's code of all patterns of a schema */
     SCHEMA_URI = 1024
 };
 
@@ -144,6 +145,7 @@ struct schema_number {
 
 struct schema_pattern {
     void *code;        /* pcre2_code */
+    size_t size;       /* of the code, bytes */
     uint32_t off, len; /* as it was written, in the text */
     uint32_t blind;    /* characters that one item may scan unmetered */
     bool backrefs;     /* ... or a whole subject */
@@ -162,7 +164,8 @@ struct schema {
     const struct schema_anchor *dynamic; /* $dynamicAnchor */
     const char *text;
     struct json_doc kept; /* constants of enum and const; borrows the block */
-    uint32_t patterns, dynamics, size;
+    uint32_t patterns, dynamics;
+    size_t size; /* bytes, with the code of the patterns */
 };
 
 /* ---- validation ---- */
@@ -266,6 +269,7 @@ struct schema_compiler {
     struct buf resources, anchors, refs, names; /* while compiling alone */
     uint32_t *unit_of;                          /* per node from root: unit + 1 */
     uint32_t depth;
+    size_t code_bytes;
 };
 
 /* Operations of one unit while they are gathered. */

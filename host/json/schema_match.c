@@ -16,6 +16,7 @@
 
 enum {
     CHARS_PER_STEP = 32,
+    FREE_ITEMS = 8, /* of each match, so that a plain pattern on a short string is one step */
     MATCH_LIMIT = 1000000,
     DEPTH_LIMIT = 10000,
     HEAP_LIMIT = 1024, /* KiB */
@@ -81,14 +82,15 @@ static struct matcher *matcher_get(void)
 struct meter {
     struct schema_run *run;
     size_t last; /* place of the last callout */
-    uint32_t price;
+    uint32_t price, free;
 };
 
 static int on_item(pcre2_callout_block *block, void *data)
 {
     struct meter *m = data;
     size_t at = block->current_position;
-    uint32_t cost = m->price;
+    uint32_t cost = m->free ? m->price - 1 : m->price;
+    m->free -= m->free != 0;
     if (at > m->last)
         cost += (uint32_t)((at - m->last) / CHARS_PER_STEP);
     m->last = at;
@@ -102,7 +104,7 @@ bool schema_pattern_match(struct schema_run *r, const struct schema_pattern *p, 
         r->status = -ENOMEM;
         return false;
     }
-    struct meter meter = {.run = r, .price = 1 + p->blind / CHARS_PER_STEP};
+    struct meter meter = {.run = r, .price = 1 + p->blind / CHARS_PER_STEP, .free = FREE_ITEMS};
     if (p->backrefs)
         meter.price += (uint32_t)(subject.n / CHARS_PER_STEP);
     /* Skipping to a possible start is a scan without callouts, once over the subject. */
@@ -141,6 +143,8 @@ int schema_pattern_compile(struct str source, struct schema_pattern *p, struct e
             unsigned char why[128];
             pcre2_get_error_message(code, why, sizeof(why));
             r = err_set(e, -EINVAL, "a pattern that is not valid: %s", (const char *)why);
+        } else if (pcre2_pattern_info(p->code, PCRE2_INFO_SIZE, &p->size)) {
+            BUG("PCRE2 does not know the size of its own code");
         }
     }
     buf_release(&text);

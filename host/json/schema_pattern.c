@@ -284,6 +284,12 @@ static bool is_set_escape(const struct translation *t, size_t ahead)
 static int class(struct translation *t)
 {
     bool after_set = false;
+    t->atom = true;
+    if (peek(t, 1) == ']') {
+        /* Nothing matches it; PCRE2 would ignore a quantifier behind it. */
+        t->at += 2;
+        return buf_lit(t->out, "(?:[])");
+    }
     t->in_class = true;
     t->at++;
     buf_byte(t->out, '[');

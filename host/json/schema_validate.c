@@ -51,7 +51,8 @@ static bool enum_run(const struct schema_frame *f, const struct schema_op *op)
         if (other->type != node->type || other->count != node->count)
             continue;
         uint32_t span = other->next - list->item[i];
-        if (!schema_step(f->run, span / 4))
+        uint32_t cost = node->type == JSON_NUMBER ? 1 + node->len / 64 : span / 4 + node->len / 256;
+        if (!schema_step(f->run, cost))
             return false;
         if (json_equal(d, f->node, kept, list->item[i]))
             return true;
@@ -61,7 +62,10 @@ static bool enum_run(const struct schema_frame *f, const struct schema_op *op)
 
 static bool bound_run(const struct schema_frame *f, const struct schema_op *op)
 {
-    struct schema_number limit, n = schema_number_parse(json_raw(f->run->d, f->node));
+    struct schema_number limit, n;
+    if (!schema_step(f->run, f->run->d->node[f->node].len / 64))
+        return false;
+    n = schema_number_parse(json_raw(f->run->d, f->node));
     memcpy(&limit, words(f, op), sizeof(limit));
     bool ok;
     if (op->kw == KW_MULTIPLE_OF) {
@@ -180,6 +184,15 @@ static bool tracked_run(struct schema_frame *f, const struct schema_unit *unit, 
     return ok;
 }
 
+static bool accepts(struct schema_run *r, const struct schema_unit *unit, json_ref node,
+                    uint8_t type)
+{
+    if (unit->types & type)
+        return true;
+    return type == TYPES_NUMBER && (unit->types & TYPES_INTEGER) &&
+           schema_step(r, r->d->node[node].len / 64) && schema_number_is_integer(r->d, node);
+}
+
 bool schema_run_unit(struct schema_run *r, uint32_t index, json_ref node, struct schema_seen *seen,
                      const struct schema_frame *up)
 {
@@ -188,8 +201,7 @@ bool schema_run_unit(struct schema_run *r, uint32_t index, json_ref node, struct
     uint8_t type = (uint8_t)(1 << r->d->node[node].type);
     if (!schema_step(r, 1))
         return false;
-    if (!(unit->types & type) && !(type == TYPES_NUMBER && (unit->types & TYPES_INTEGER) &&
-                                   schema_number_is_integer(r->d, node)))
+    if (!accepts(r, unit, node, type))
         return schema_fail(&f, NULL, node, false, 0);
     if (!unit->ops)
         return true;
