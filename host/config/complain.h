@@ -13,6 +13,9 @@
 /* Always -EINVAL, with the sentence. */
 int complain(const struct document *d, const struct json_doc *schema, const struct schema_error *se,
              struct err *e);
+/* document_error() with the name of node n in front: "limits.timeout: ...". */
+int complain_at(const struct document *d, json_ref n, struct err *e, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 /* Appends the name of node n below `top`: "limits.timeout", "tools[0].name"; nothing for `top`. */
 void complain_path(const struct json_doc *d, json_ref top, json_ref n, struct buf *out);
 

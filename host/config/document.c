@@ -44,8 +44,8 @@ static int refuse_properties(struct writing *w, const yaml_event_t *ev, const ya
 {
     char shown[TEXT_SHOWN];
     if (anchor)
-        return fail(w, ev->start_mark, "expected no anchors, found %s: write the value out",
-                    text_quoted(slice(anchor), shown));
+        return fail(w, ev->start_mark, "expected no anchors, found &%.64s: write the value out",
+                    (const char *)anchor);
     if (tag)
         return fail(w, ev->start_mark,
                     "expected no tags, found %s: quote text that begins with '!'",
@@ -155,7 +155,6 @@ static int on_open(struct writing *w, const yaml_event_t *ev)
 
 static int on_event(struct writing *w, const yaml_event_t *ev)
 {
-    char shown[TEXT_SHOWN];
     switch (ev->type) {
     case YAML_DOCUMENT_START_EVENT:
         if (w->documents++)
@@ -163,8 +162,8 @@ static int on_event(struct writing *w, const yaml_event_t *ev)
         return 0;
     case YAML_ALIAS_EVENT:
         return fail(w, ev->start_mark,
-                    "expected no aliases, found %s: quote text that begins with '*'",
-                    text_quoted(slice(ev->data.alias.anchor), shown));
+                    "expected no aliases, found *%.64s: quote text that begins with '*'",
+                    (const char *)ev->data.alias.anchor);
     case YAML_SCALAR_EVENT:
         return on_scalar(w, ev);
     case YAML_SEQUENCE_START_EVENT:

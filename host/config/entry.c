@@ -18,7 +18,7 @@ static int compile_schema(const struct manifest *m, json_ref n, struct schema **
     struct schema_error se;
     if (schema_compile(&m->doc.json, n, ret, &se) == 0)
         return 0;
-    return manifest_error(m, se.node, e, "expected %s, found %s", se.expected, se.found);
+    return complain_at(&m->doc, se.node, e, "expected %s, found %s", se.expected, se.found);
 }
 
 /* What a tool without inputSchema has: the schema is the same for all of them, but each owns one.
@@ -45,8 +45,8 @@ static int read_schemas(struct manifest *m, struct entry_spec *entry, struct err
         entry->json_input_schema = json_raw(&m->doc.json, input);
         r = compile_schema(m, input, &entry->input, e);
         if (!r && !schema_root_is_object(entry->input, false))
-            r = manifest_error(m, input, e,
-                               "expected a schema whose root has type: object, found another");
+            r = complain_at(&m->doc, input, e,
+                            "expected a schema whose root has type: object, found another");
     } else {
         r = compile_default_input(entry);
     }
@@ -152,8 +152,8 @@ static int read_completions(struct manifest *m, struct entry_spec *entry, struct
     if (!complete || !d->node[complete].count)
         return 0;
     if (entry->kind != ENTRY_TEMPLATE)
-        return manifest_error(m, complete, e,
-                              "expected it beside a uriTemplate, found it beside a uri");
+        return complain_at(&m->doc, complete, e,
+                           "expected it beside a uriTemplate, found it beside a uri");
     entry->complete = xcalloc(d->node[complete].count, sizeof(*entry->complete));
     json_each_member (d, complete, k) {
         struct str argument;
@@ -173,8 +173,8 @@ static int resource_read(struct manifest *m, struct entry_spec *entry, struct er
     char shown[TEXT_SHOWN];
     int r = text_value(&m->texts, d, uri ? uri : template, &entry->uri, e);
     if (!r && uri && !is_uri(entry->uri))
-        r = manifest_error(m, uri, e, "expected a URI such as weather://stations, found %s",
-                           text_quoted(entry->uri, shown));
+        r = complain_at(&m->doc, uri, e, "expected a URI such as weather://stations, found %s",
+                        text_quoted(entry->uri, shown));
     entry->json_mime_type = raw(m, entry->node, "mimeType");
     entry->json_size = raw(m, entry->node, "size");
     return r ? r : read_completions(m, entry, e);
@@ -222,9 +222,10 @@ static int check_resources(const struct manifest *m, json_ref resources, struct 
     json_each (d, resources, it) {
         json_ref uri = json_get(d, it, STR("uri")), template = json_get(d, it, STR("uriTemplate"));
         if (uri && template)
-            return manifest_error(m, template, e, "expected either uri or uriTemplate, found both");
+            return complain_at(&m->doc, template, e,
+                               "expected either uri or uriTemplate, found both");
         if (!uri && !template)
-            return manifest_error(m, it, e, "expected uri or uriTemplate, found neither");
+            return complain_at(&m->doc, it, e, "expected uri or uriTemplate, found neither");
     }
     return 0;
 }
@@ -252,8 +253,8 @@ static int refuse_twins(const struct manifest *m, const char *list, const char *
             char shown[TEXT_SHOWN];
             unsigned line, column;
             document_place(&m->doc, where[map_find(&seen, text) - nodes], &line, &column);
-            r = manifest_error(m, value, e, "expected %s once, found it here and at %u:%u",
-                               text_quoted(text, shown), line, column);
+            r = complain_at(&m->doc, value, e, "expected %s once, found it here and at %u:%u",
+                            text_quoted(text, shown), line, column);
         }
         n++;
     }

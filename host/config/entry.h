@@ -14,9 +14,6 @@ int prompt_read(struct manifest *m, struct entry_spec *entry, struct err *e);
 /* One `complete`: library or a list of values. */
 void completion_read(const struct manifest *m, struct str argument, json_ref n,
                      struct completion_spec *ret);
-/* document_error() of the manifest, with the node's name in front: "tools[0].name: ...". */
-int manifest_error(const struct manifest *m, json_ref n, struct err *e, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
 /* Adds a sentence to m->warning with the place of node n of d; the last one may stand for several.
  */
 void manifest_warn(struct manifest *m, const struct document *d, json_ref n, const char *fmt, ...)

@@ -5,11 +5,12 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "config/complain.h"
 #include "config/file.h"
 #include "config/text.h"
 #include "json/writer.h"
 
-#define at(x, n, e, ...) document_error((x)->doc, n, e, __VA_ARGS__)
+#define at(x, n, e, ...) complain_at((x)->doc, n, e, __VA_ARGS__)
 
 static int add_env(const struct expand *x, json_ref n, struct str variable, struct buf *out,
                    struct err *e)
@@ -253,7 +254,7 @@ int merge_objects(const struct merge_layer *layer, unsigned layers, struct buf *
     BUG_ON(layers > MERGE_LAYERS);
     int r = merge(layer, layers, out, e);
     if (out->failed && layers)
-        return document_error(layer[0].expand.doc, layer[0].value, e,
-                              "expected at most 1 MiB of config after expansion, found more");
+        return complain_at(layer[0].expand.doc, layer[0].value, e,
+                           "expected at most 1 MiB of config after expansion, found more");
     return r;
 }

@@ -30,8 +30,8 @@ static int allow_env(void *arg, json_ref n, struct str variable, struct err *e)
     json_ref permissions = json_get(d, 0, STR("permissions")), grants = 0;
     json_ref asked = permissions ? json_get(d, permissions, STR("env")) : 0;
     if (!lists(d, asked, variable))
-        return manifest_error(
-            g->m, n, e,
+        return complain_at(
+            &g->m->doc, n, e,
             "expected ${env:...} of a variable that permissions asks for, found %.*s: "
             "`permissions: { env: [%.*s] }` in the manifest asks for it",
             STR_FMT(variable), STR_FMT(variable));
@@ -43,8 +43,8 @@ static int allow_env(void *arg, json_ref n, struct str variable, struct err *e)
     json_ref granted = host ? json_get(&host->json, grants, STR("env")) : 0;
     if (host && lists(&host->json, granted, variable))
         return 0;
-    return manifest_error(
-        g->m, n, e,
+    return complain_at(
+        &g->m->doc, n, e,
         "expected ${env:...} of a variable that was granted, found %.*s: `plugins: { "
         "%.*s: { grants: { env: [%.*s] } } }` in the host config grants it",
         STR_FMT(variable), STR_FMT(g->m->name), STR_FMT(variable));
@@ -102,9 +102,11 @@ static int config_error(const struct manifest *m, const struct merge_layer *laye
         secret = memmem(raw.p, raw.n, "${", 2) != NULL;
         break;
     }
+    if (!layers)
+        return document_error(d, n, e, "config: expected %s, found %s", se->expected, se->found);
     /* An expanded value may be a secret: it must not reach the log. */
-    return document_error(d, n, e, "config%s: expected %s, found %s", se->path, se->expected,
-                          secret ? "something else after expansion" : se->found);
+    return complain_at(d, n, e, "expected %s, found %s", se->expected,
+                       secret ? "something else after expansion" : se->found);
 }
 
 static int check_config(const struct manifest *m, const struct merge_layer *layer, unsigned layers,
@@ -119,10 +121,10 @@ static int check_config(const struct manifest *m, const struct merge_layer *laye
     if (!n)
         return 0;
     if (schema_compile(&m->doc.json, n, &schema, &se))
-        return manifest_error(m, se.node, e, "expected %s, found %s", se.expected, se.found);
+        return complain_at(&m->doc, se.node, e, "expected %s, found %s", se.expected, se.found);
     int r = json_read(&merged, buf_view(&m->config), &limits, &je);
     if (r)
-        r = manifest_error(m, n, e, "the merged config can't be checked: %s", je.text);
+        r = complain_at(&m->doc, n, e, "the merged config can't be checked: %s", je.text);
     else if (schema_validate(schema, &merged, 0, SCHEMA_STEPS, &se))
         r = config_error(m, layer, layers, &se, e);
     schema_free(schema);

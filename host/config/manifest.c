@@ -14,20 +14,6 @@
 
 enum { WARNINGS = 8, INSTRUCTIONS_BYTES = 2048 };
 
-int manifest_error(const struct manifest *m, json_ref n, struct err *e, const char *fmt, ...)
-{
-    char text[sizeof(e->text)];
-    struct buf path = BUF_INIT(240);
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof(text), fmt, ap);
-    va_end(ap);
-    complain_path(&m->doc.json, 0, n, &path);
-    int r = document_error(&m->doc, n, e, "%.*s: %s", STR_FMT(buf_view(&path)), text);
-    buf_release(&path);
-    return r;
-}
-
 void manifest_warn(struct manifest *m, const struct document *d, json_ref n, const char *fmt, ...)
 {
     struct err text;
@@ -87,8 +73,8 @@ static int read_identity(struct manifest *m, struct err *e)
             return r;
     }
     if (m->instructions.n > INSTRUCTIONS_BYTES)
-        return manifest_error(m, json_get(&m->doc.json, 0, STR("instructions")), e,
-                              "expected at most 2KiB, found %zu bytes", m->instructions.n);
+        return complain_at(&m->doc, json_get(&m->doc.json, 0, STR("instructions")), e,
+                           "expected at most 2KiB, found %zu bytes", m->instructions.n);
     if (m->name.p)
         return 0;
     m->name = stem_of(m->doc.path);

@@ -1,6 +1,26 @@
 #include <errno.h>
+#include "config/complain.h"
 #include "config/entry.h"
 #include "config/text.h"
+
+/* Is there an argument of this name in front of the one whose name stands at node `name`? */
+static int refuse_twin(struct manifest *m, json_ref list, json_ref name, struct err *e)
+{
+    const struct json_doc *d = &m->doc.json;
+    char shown[TEXT_SHOWN];
+    json_each (d, list, it) {
+        json_ref other = json_get(d, it, STR("name"));
+        unsigned line, column;
+        if (other >= name)
+            break;
+        if (!str_eq(json_inner(d, other), json_inner(d, name)))
+            continue;
+        document_place(&m->doc, other, &line, &column);
+        return complain_at(&m->doc, name, e, "expected %s once, found it here and at %u:%u",
+                           text_quoted(json_inner(d, name), shown), line, column);
+    }
+    return 0;
+}
 
 static int read_arguments(struct manifest *m, struct entry_spec *entry, json_ref list,
                           struct err *e)
@@ -12,16 +32,13 @@ static int read_arguments(struct manifest *m, struct entry_spec *entry, json_ref
         json_ref name = json_get(d, it, STR("name")), required = json_get(d, it, STR("required"));
         json_ref complete = json_get(d, it, STR("complete"));
         struct prompt_argument *argument = &entry->argument[entry->arguments];
-        char shown[TEXT_SHOWN];
         int r = text_value(&m->texts, d, name, &argument->name, e);
         if (r)
             return r;
         argument->required = required && json_is(d, required, JSON_TRUE);
-        for (uint32_t i = 0; i < entry->arguments; i++) {
-            if (str_eq(entry->argument[i].name, argument->name))
-                return manifest_error(m, name, e, "expected %s once, found it twice",
-                                      text_quoted(argument->name, shown));
-        }
+        r = refuse_twin(m, list, name, e);
+        if (r)
+            return r;
         entry->arguments++;
         if (complete)
             completion_read(m, argument->name, complete, &entry->complete[entry->completes++]);

@@ -89,17 +89,6 @@ const struct limits limits_ceiling_builtin = {
     .concurrency = 1024, .queue = 8192, .timeout = 10 * M, .result = 8 << 20};
 const struct worker_spec worker_ceiling_builtin = {.memory = 1 << 30, .cpu = 2.0, .processes = 8};
 
-/* The sentence of units.c, with the key and the place in front. */
-static int at_node(const struct document *d, json_ref n, const struct err *why, struct err *e)
-{
-    struct buf path = BUF_INIT(240);
-    complain_path(&d->json, 0, n, &path);
-    int r = document_error(d, n, e, "%.*s%s%s", STR_FMT(buf_view(&path)), path.len ? ": " : "",
-                           why->text);
-    buf_release(&path);
-    return r;
-}
-
 static int read_field(const struct field *f, void *base, const struct document *d, json_ref n,
                       struct err *e)
 {
@@ -135,7 +124,7 @@ static int read_field(const struct field *f, void *base, const struct document *
                                           : units_show_duration(f->min, least),
                     STR_FMT(text));
     if (r)
-        return at_node(d, n, &why, e);
+        return complain_at(d, n, e, "%s", why.text);
     if (f->kind != FIELD_RATE)
         *(uint64_t *)at = value;
     return 0;
@@ -179,8 +168,7 @@ int worker_apply(struct worker_spec *worker, const struct document *d, json_ref 
     if (!r)
         r = read_field(&most, worker, d, backoff + 2, e);
     if (!r && worker->backoff_min > worker->backoff_max)
-        r = document_error(d, backoff, e,
-                           "worker.backoff: expected the shorter wait first, found it second");
+        r = complain_at(d, backoff, e, "expected the shorter wait first, found it second");
     return r;
 }
 

@@ -65,7 +65,7 @@ static int set_path(struct settings *s, json_ref n, const char *base, char **ret
     if (r)
         return r;
     r = path_expand(text, base, ret, &why);
-    return r ? document_error(&s->doc, n, e, "%s", why.text) : 0;
+    return r ? complain_at(&s->doc, n, e, "%s", why.text) : 0;
 }
 
 static int add_sources(struct settings *s, json_ref list, const char *base, struct err *e)
@@ -120,8 +120,8 @@ static int set_host_limits(struct settings *s, json_ref limits, struct err *e)
     int r = resolve_size(&s->doc, limits, "output", 1024, &s->output, e);
     r = r ? r : resolve_size(&s->doc, limits, "message", 1024, &message, e);
     if (!r && message > 1 << 30)
-        r = document_error(&s->doc, json_get(&s->doc.json, limits, STR("message")), e,
-                           "limits.message: expected at most 1GiB, found more");
+        r = complain_at(&s->doc, json_get(&s->doc.json, limits, STR("message")), e,
+                        "expected at most 1GiB, found more");
     s->message.bytes = (uint32_t)message;
     return r;
 }
@@ -172,15 +172,11 @@ static int refuse_stray_expansions(const struct document *d, struct err *e)
         struct buf path = BUF_INIT(240);
         complain_path(&d->json, 0, n, &path);
         bool ok = may_expand(buf_view(&path));
-        if (!ok)
-            document_error(
-                d, n, e,
-                "%.*s: expected ${env:...} and ${file:...} in secrets, server.state_key, "
-                "cache.password and plugins.NAME.config alone, found one here",
-                STR_FMT(buf_view(&path)));
         buf_release(&path);
         if (!ok)
-            return -EINVAL;
+            return complain_at(d, n, e,
+                               "expected ${env:...} and ${file:...} in secrets, server.state_key, "
+                               "cache.password and plugins.NAME.config alone, found one here");
     }
     return 0;
 }

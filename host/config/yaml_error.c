@@ -39,6 +39,8 @@ static const struct advice {
      "expected a closing quote, found --- or ..."},
     {"quoted scalar", "unknown escape", 0,
      "expected an escape that YAML knows behind '\\': write '\\\\' or use single quotes"},
+    {"quoted scalar", "Unicode character escape", 0,
+     "expected the escape of a Unicode character, found one of none"},
     {NULL, "control characters are not allowed", 0, "expected text, found a control character"},
     {NULL, "UTF-8", 0, "expected UTF-8, found a byte sequence that is none"},
 };
