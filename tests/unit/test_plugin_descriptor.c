@@ -130,7 +130,7 @@ END_TEST
 START_TEST(a_long_list_of_names_is_cut)
 {
     enum { MANY = 300 };
-    static char name[MANY][16];
+    static char name[MANY][32];
     static mf_entry entry[MANY];
     static const mf_entry *list[MANY + 1];
     for (int i = 0; i < MANY; i++) {
@@ -241,7 +241,7 @@ START_TEST(lists_and_texts_have_an_end)
 {
     static const mf_entry *many[2000];
     static mf_entry entry[2000];
-    static char name[2000][8];
+    static char name[2000][16];
     static char text[300];
     for (int i = 0; i < 2000; i++) {
         snprintf(name[i], sizeof(name[i]), "t%d", i);
