@@ -15,7 +15,7 @@ enum {
 
 enum phase {
     SERVING,
-    LAST_LINES, /* the input has ended; what came before goes on to the session */
+    LAST_LINES, /* the input's writer is gone; what it wrote before goes on to the session */
     DRAINING,   /* nothing more is read or handed over; calls may still end by themselves */
     FLUSHING,   /* no call is left; unsent bytes go out */
     ENDED
@@ -36,15 +36,16 @@ struct stdio {
     const char *why;
     bool held;             /* lines may be left in the framer */
     bool input_end;        /* no more bytes will come */
-    bool reading;          /* the input is being watched */
+    bool hung_up;          /* nobody writes any more; bytes may be left to read */
     bool late;             /* the phase's time is over */
     uint64_t received;     /* bytes */
     uint64_t seen_moved;   /* received and written at the last look of `tidy` */
     uint64_t seen_written; /* written when `limit` was started */
+    int watched;           /* UV_* events of the input */
     int open_handles;
 };
 
-static void on_readable(uv_poll_t *p, int status, int events);
+static void on_input(uv_poll_t *p, int status, int events);
 static void on_again(uv_idle_t *h);
 
 /* Who is asked next: the input, the framer, or nobody until the reader takes something. */
@@ -53,16 +54,22 @@ static void update_watch(struct stdio *s)
     bool serving = s->phase <= LAST_LINES && !s->out.full;
     bool direct = s->in.kind == CHANNEL_DIRECT;
     bool again = serving && (s->held || (direct && !s->input_end));
-    bool read = serving && !s->held && !s->input_end && !direct;
+    int watched = 0;
+    if (s->phase <= LAST_LINES && !s->input_end && !direct) {
+        if (serving && !s->held)
+            watched = UV_READABLE;
+        else if (!serving && !s->hung_up)
+            watched = UV_DISCONNECT; /* the end of a client that has stopped reading */
+    }
     if (again != (bool)uv_is_active((uv_handle_t *)&s->again)) {
         if (again)
             uv_idle_start(&s->again, on_again);
         else
             uv_idle_stop(&s->again);
     }
-    if (read != s->reading) {
-        s->reading = read;
-        channel_watch(&s->in, read ? UV_READABLE : 0, on_readable);
+    if (watched != s->watched) {
+        s->watched = watched;
+        channel_watch(&s->in, watched, on_input);
     }
 }
 
@@ -136,13 +143,19 @@ static void on_again(uv_idle_t *h)
     serve_turn(h->data);
 }
 
-static void on_readable(uv_poll_t *p, int status, int events)
+static void on_input(uv_poll_t *p, int status, int events)
 {
     struct stdio *s = p->data;
     (void)events;
+    bool paused = s->watched == UV_DISCONNECT;
     if (status < 0)
-        s->reading = false; /* libuv has stopped watching; the read says what is wrong */
-    serve_turn(s);
+        s->watched = 0; /* libuv has stopped watching; a read says what is wrong */
+    if (paused) {
+        s->hung_up = true;
+        update_watch(s);
+    } else {
+        serve_turn(s);
+    }
 }
 
 static void on_output_changed(void *arg)
@@ -190,9 +203,9 @@ static void advance(struct stdio *s)
 {
     if (s->out.dead)
         stdio_stop(s, "the client has closed the output");
-    if (s->phase == SERVING && s->input_end)
+    if (s->phase == SERVING && (s->input_end || s->hung_up))
         enter(s, LAST_LINES, STDIO_STALL);
-    if (s->phase == LAST_LINES && (!s->held || (s->out.full && stalled(s))))
+    if (s->phase == LAST_LINES && ((s->input_end && !s->held) || (s->out.full && stalled(s))))
         stdio_stop(s, "the input has ended");
     if (s->phase == DRAINING && (s->late || session_calls(s->session) == 0)) {
         session_cancel_all(s->session);
@@ -229,7 +242,7 @@ static void on_turn(uv_prepare_t *h)
         if (!uv_is_active((uv_handle_t *)&s->tidy))
             uv_timer_start(&s->tidy, on_tidy, TIDY, TIDY);
     }
-    if (s->phase != SERVING || s->input_end || s->out.dead)
+    if (s->phase != SERVING || s->input_end || s->hung_up || s->out.dead)
         advance(s);
 }
 
