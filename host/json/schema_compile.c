@@ -238,8 +238,8 @@ static void free_patterns(struct schema_pattern *p, size_t n)
         schema_pattern_free(&p[i]);
 }
 
-static void compiler_init(struct schema_compiler *c, const struct json_doc *d, json_ref root,
-                          struct schema_error *e)
+static int compiler_init(struct schema_compiler *c, const struct json_doc *d, json_ref root,
+                         struct schema_error *e)
 {
     struct buf *all[] = {&c->units,   &c->ops,      &c->words,    &c->nodes,
                          &c->text,    &c->patterns, &c->dynamics, &c->resources,
@@ -248,6 +248,11 @@ static void compiler_init(struct schema_compiler *c, const struct json_doc *d, j
     for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
         buf_init(all[i], SCHEMA_BYTES);
     c->unit_of = calloc(d->node[root].next - root, sizeof(uint32_t));
+    /* So that an empty text has an address too. */
+    if (!c->unit_of || buf_reserve(&c->text, 1) || buf_reserve(&c->names, 1) ||
+        buf_reserve(&c->words, 1))
+        return -ENOMEM;
+    return 0;
 }
 
 int schema_compile(const struct json_doc *d, json_ref root, struct schema **ret,
@@ -255,8 +260,9 @@ int schema_compile(const struct json_doc *d, json_ref root, struct schema **ret,
 {
     struct schema_compiler c;
     uint32_t unit;
-    compiler_init(&c, d, root, e);
-    int r = c.unit_of ? schema_compile_unit(&c, root, (struct schema_place){0}, &unit) : -ENOMEM;
+    int r = compiler_init(&c, d, root, e);
+    if (!r)
+        r = schema_compile_unit(&c, root, (struct schema_place){0}, &unit);
     if (!r)
         r = schema_refs_resolve(&c);
     if (!r)

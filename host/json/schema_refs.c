@@ -360,11 +360,12 @@ int schema_refs_resolve(struct schema_compiler *c)
 static uint32_t same_value_units(const struct schema_compiler *c, const struct schema_op *op,
                                  uint32_t i)
 {
+    if (op->kw == KW_REF || op->kw == KW_NOT)
+        return i == 0 ? op->arg : SCHEMA_NONE;
+    if (op->kw < KW_REF || op->kw >= KW_UNEVALUATED_ITEMS)
+        return SCHEMA_NONE; /* their arguments are no words, or say nothing of this value */
     const uint32_t *w = TABLE(c->words, const uint32_t) + op->arg;
     switch (op->kw) {
-    case KW_REF:
-    case KW_NOT:
-        return i == 0 ? op->arg : SCHEMA_NONE;
     case KW_DYNAMIC_REF:
         return i == 0 ? ((const struct schema_dynamic *)(const void *)w)->unit : SCHEMA_NONE;
     case KW_ALL_OF:
