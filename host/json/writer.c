@@ -38,24 +38,8 @@ static const char *pass_multibyte(const char *p, const char *end, unsigned *ret_
     return p;
 }
 
-/* Is there the beginning of a character at the very end that more bytes could complete? */
-static bool is_cut(struct str s)
-{
-    for (size_t back = 1; back <= 3 && back <= s.n; back++) {
-        const char *p = s.p + s.n - back;
-        unsigned bad;
-        bool cut;
-        if (((unsigned char)*p & 0xc0) == 0x80)
-            continue;
-        return (unsigned char)*p >= 0x80 && !scan_utf8(p, s.p + s.n, &bad, &cut) && cut;
-    }
-    return false;
-}
-
 int json_write_escaped(struct buf *b, struct str s, bool lossy)
 {
-    if (!lossy && is_cut(s))
-        return -EILSEQ;
     size_t before = b->len;
     const char *p = s.p, *end = s.p + s.n, *clean = p;
     int r = 0;
@@ -67,6 +51,10 @@ int json_write_escaped(struct buf *b, struct str s, bool lossy)
             p = pass_multibyte(p, end, &bad, &cut);
             if (!bad)
                 continue;
+            if (!lossy) {
+                r = -EILSEQ;
+                break;
+            }
         }
         /* What was clean goes out in one piece before what needs a change. */
         r = buf_append(b, clean, (size_t)(p - clean));

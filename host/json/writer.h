@@ -6,10 +6,10 @@
 
 /* The value with quotes and escapes.  The bytes must be UTF-8: what is not becomes U+FFFD. */
 int json_write_string(struct buf *b, struct str s);
-/* The same without the quotes, so that a string can be written in pieces.  A
- * multi-byte character that is cut at the end of the piece is an error
- * (-EILSEQ, nothing written) unless `lossy`, which writes U+FFFD.  Other bytes
- * that are not UTF-8 become U+FFFD either way, one for each maximal part. */
+/* The same without the quotes, so that a string can be written in pieces.  What
+ * is not UTF-8, a character that is cut at the end of the piece included, is an
+ * error (-EILSEQ, nothing written), unless `lossy`: then each maximal part of it
+ * becomes U+FFFD. */
 int json_write_escaped(struct buf *b, struct str s, bool lossy);
 /* Is s valid UTF-8? */
 bool utf8_valid(struct str s);

@@ -57,14 +57,16 @@ static void answer(const mf_host *host, const struct nap *n)
     host->text(host, n->call, (mf_bytes){text, (size_t)len});
 }
 
-/* Takes the step that is due; false: the call is finished.  Without the lock. */
+/* Takes the step that is due; false: the call is finished.  Without the lock.
+ * The last step is the answer: progress that comes together with it would reach
+ * clients that have forgotten the token already. */
 static bool take_step(const mf_host *host, struct nap *n, bool cancelled)
 {
-    mf_status status = MF_ECANCELED;
-    if (!cancelled)
+    mf_status status = MF_OK;
+    if (!cancelled && n->step < n->steps)
         status = host->progress(host, n->call, (double)((uint64_t)n->ms * n->step / n->steps),
                                 n->ms, MF_LIT(""));
-    if (status == MF_ECANCELED || status == MF_ETIMEDOUT || n->step == n->steps) {
+    if (cancelled || status == MF_ECANCELED || status == MF_ETIMEDOUT || n->step == n->steps) {
         answer(host, n);
         host->finish(host, n->call, MF_DONE, MF_LIT(""));
         return false;

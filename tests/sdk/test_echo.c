@@ -122,8 +122,8 @@ START_TEST(sleep_reports_progress_and_answers)
     ck_assert_uint_ge(now_ms() - before, 39);
     ck_assert_int_eq(r->how, MF_DONE);
     ck_assert_str_eq(r->text.data, "Slept 40 ms");
-    ck_assert_uint_eq(r->progress_count, 10);
-    for (int i = 0; i < 10; i++)
+    ck_assert_uint_eq(r->progress_count, 9); /* the tenth is the answer */
+    for (int i = 0; i < 9; i++)
         ck_assert(r->progress[i].done == 4 * (i + 1) && r->progress[i].total == 40);
     r = mf_mock_wait(m, mf_mock_tool(m, "sleep", "{\"ms\":0}"), 10000);
     ck_assert_str_eq(r->text.data, "Slept 0 ms");
