@@ -71,7 +71,10 @@ static int hex4(const char *p, const char *end, struct scan_error *e)
 static const char *scan_escape(const char *p, const char *end, unsigned *flags,
                                struct scan_error *e)
 {
-    if (end - p < 2 || !strchr("\"\\/bfnrtu", p[1]) || !p[1]) {
+    static const bool known[256] = {
+        ['"'] = true, ['\\'] = true, ['/'] = true, ['b'] = true, ['f'] = true,
+        ['n'] = true, ['r'] = true,  ['t'] = true, ['u'] = true};
+    if (end - p < 2 || !known[(unsigned char)p[1]]) {
         *e = (struct scan_error){p + 1, "one of \" \\ / b f n r t u behind a backslash"};
         return NULL;
     }
@@ -99,10 +102,29 @@ static const char *scan_escape(const char *p, const char *end, unsigned *flags,
     return p + 6;
 }
 
-/* Text beyond ASCII comes in runs, so the common lengths are tried in a row
- * before going back to the search for the next special byte. */
+static bool is_continuation(char c)
+{
+    return ((unsigned char)c & 0xc0) == 0x80;
+}
+
+/* Text beyond ASCII comes in runs with a blank here and there, so the search for
+ * the next special byte is taken up again only where the run ends.  The two
+ * forms that nearly all of it is made of need no table. */
 static const char *scan_multibyte(const char *p, const char *end, struct scan_error *e)
 {
+    while (end - p >= 4) {
+        unsigned char c = (unsigned char)*p;
+        if (c == ' ' && (unsigned char)p[1] >= 0x80) {
+            p++;
+        } else if (c >= 0xc2 && c <= 0xdf && is_continuation(p[1])) {
+            p += 2;
+        } else if (c > 0xe0 && c <= 0xef && c != 0xed && is_continuation(p[1]) &&
+                   is_continuation(p[2])) {
+            p += 3;
+        } else {
+            break;
+        }
+    }
     while (p < end && (unsigned char)*p >= 0x80) {
         unsigned bad;
         bool cut;
