@@ -96,7 +96,6 @@ void result_close(struct call *c)
 static void open_text(struct call *c)
 {
     struct buf *b = &c->result.items;
-    result_close(c);
     if (c->kind == MF_RESOURCE) {
         begin_contents(c);
         buf_lit(b, ",\"text\":\"");
@@ -117,9 +116,17 @@ mf_status result_text(struct call *c, mf_bytes text)
         return MF_EINVAL;
     if (no_room(c, text.len))
         return status_of(c, -ENOBUFS);
-    if (!c->result.text_open)
+    bool fresh = !c->result.text_open;
+    if (fresh)
+        result_close(c);
+    size_t before = b->len;
+    if (fresh)
         open_text(c);
     int r = json_write_escaped(b, (struct str){text.data, text.len}, false);
+    if (r == -EILSEQ && fresh) { /* refused text leaves no empty block behind */
+        b->len = before;
+        c->result.text_open = false;
+    }
     return status_of(c, r ? r : b->failed);
 }
 
