@@ -21,7 +21,7 @@ static bool second_byte_ok(unsigned char first, unsigned char second)
     }
 }
 
-unsigned scan_utf8(const char *text, const char *end, unsigned *ret_bad, bool *ret_cut)
+unsigned scan_utf8(const char *text, const char *end, unsigned *ret_bad)
 {
     const unsigned char *p = (const unsigned char *)text;
     size_t left = (size_t)(end - text);
@@ -29,15 +29,10 @@ unsigned scan_utf8(const char *text, const char *end, unsigned *ret_bad, bool *r
     unsigned want = c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
 
     *ret_bad = 1;
-    *ret_cut = false;
     if (!want)
         return 0;
     for (unsigned i = 1; i < want; i++) {
-        if (i == left) {
-            *ret_cut = true;
-            return 0;
-        }
-        if (i == 1 ? !second_byte_ok(c, p[1]) : (p[i] & 0xc0) != 0x80)
+        if (i == left || (i == 1 ? !second_byte_ok(c, p[1]) : (p[i] & 0xc0) != 0x80))
             return 0;
         *ret_bad = i + 1;
     }
@@ -127,8 +122,7 @@ static const char *scan_multibyte(const char *p, const char *end, struct scan_er
     }
     while (p < end && (unsigned char)*p >= 0x80) {
         unsigned bad;
-        bool cut;
-        unsigned n = scan_utf8(p, end, &bad, &cut);
+        unsigned n = scan_utf8(p, end, &bad);
         if (!n) {
             *e = (struct scan_error){p, "UTF-8"};
             return NULL;

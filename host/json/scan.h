@@ -80,10 +80,9 @@ static inline bool scan_is_digit(char c)
 }
 
 /* Bytes of the well-formed UTF-8 sequence of a character beyond ASCII at p
- * (Unicode 15, table 3-7), or 0.  On 0, *ret_bad is the length of the maximal
- * part that could begin one (at least 1), and *ret_cut tells whether only the
- * end of the input kept it from being whole. */
-unsigned scan_utf8(const char *p, const char *end, unsigned *ret_bad, bool *ret_cut);
+ * (Unicode 15, table 3-7), or 0: then *ret_bad is the length of the maximal part
+ * that could begin one, at least 1. */
+unsigned scan_utf8(const char *p, const char *end, unsigned *ret_bad);
 
 /* Where and why a token is broken. */
 struct scan_error {

@@ -26,10 +26,10 @@ static int write_escape(struct buf *b, unsigned char c)
 }
 
 /* The place behind well-formed text beyond ASCII; p itself where it is not. */
-static const char *pass_multibyte(const char *p, const char *end, unsigned *ret_bad, bool *ret_cut)
+static const char *pass_multibyte(const char *p, const char *end, unsigned *ret_bad)
 {
     while (p < end && (unsigned char)*p >= 0x80) {
-        unsigned n = scan_utf8(p, end, ret_bad, ret_cut);
+        unsigned n = scan_utf8(p, end, ret_bad);
         if (!n)
             return p;
         p += n;
@@ -45,10 +45,9 @@ int json_write_escaped(struct buf *b, struct str s, bool lossy)
     int r = 0;
     while (p < end && !r) {
         unsigned bad = 0;
-        bool cut;
         p = scan_plain(p, end);
         if (p < end && (unsigned char)*p >= 0x80) {
-            p = pass_multibyte(p, end, &bad, &cut);
+            p = pass_multibyte(p, end, &bad);
             if (!bad)
                 continue;
             if (!lossy) {
@@ -90,14 +89,13 @@ bool utf8_valid(struct str s)
     const char *p = s.p, *end = s.p + s.n;
     while (p < end) {
         unsigned bad;
-        bool cut;
         uint64_t w;
         if (end - p >= 8 && (memcpy(&w, p, 8), !(w & 0x8080808080808080u))) {
             p += 8;
         } else if ((unsigned char)*p < 0x80) {
             p++;
         } else {
-            p = pass_multibyte(p, end, &bad, &cut);
+            p = pass_multibyte(p, end, &bad);
             if (bad)
                 return false;
         }
