@@ -87,7 +87,7 @@ static void settle_isolation(struct manifest *m, const struct settings *s,
     if (d)
         manifest_warn(
             m, d, n,
-            "expected worker, since the source is not trusted, found inproc: worker it is");
+            "expected worker where the source is not trusted, found inproc: it runs as worker");
 }
 
 int instance_resolve(struct manifest *m, const struct settings *s, const struct source *source,

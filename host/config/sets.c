@@ -41,7 +41,9 @@ static int read_one(const char *set, struct document *ret, struct err *e)
     struct str path = {set, equals ? (size_t)(equals - set) : 0};
     struct document value;
     snprintf(label, sizeof(label), "--set %.*s", STR_FMT(path));
-    if (!equals || !equals[1] || !is_path(path) || !utf8_valid(str_of(set)))
+    if (!utf8_valid(str_of(set)))
+        return err_set(e, -EINVAL, "--set: expected UTF-8, found something else");
+    if (!equals || !equals[1] || !is_path(path))
         return err_set(e, -EINVAL, "--set: expected NAME.KEY=VALUE, found %s",
                        text_quoted(str_of(set), shown));
     int r = document_parse(&value, str_of(equals + 1), label, e);
