@@ -46,13 +46,13 @@ int channel_open(struct channel *c, uv_loop_t *loop, int fd, enum channel_way wa
         return 0;
     int flags = fcntl(fd, F_GETFL);
     int r = uv_poll_init(loop, &c->poll, fd);
-    /* libuv makes it non-blocking, which is right for our own description only. */
-    if (c->kind != CHANNEL_OWN && flags >= 0 && !(flags & O_NONBLOCK))
-        fcntl(fd, F_SETFL, flags);
     if (r == UV_EPERM) { /* epoll takes no device such as /dev/null */
         c->kind = CHANNEL_DIRECT;
         return 0;
     }
+    /* libuv makes it non-blocking, which is right for our own description only. */
+    if (c->kind != CHANNEL_OWN && flags >= 0 && !(flags & O_NONBLOCK))
+        fcntl(fd, F_SETFL, flags);
     if (r == 0)
         return 0;
     close(fd);

@@ -131,7 +131,7 @@ class Server:
                  expect=0):
         self.expect = expect
         self.next_id = 1
-        self.buffer = b""
+        self.buffer = bytearray()
         self.other = []     # messages that were not the answer waited for
         self.received = 0   # lines
         self.writer = self.reader = None
@@ -237,7 +237,8 @@ class Server:
         while True:
             at = self.buffer.find(b"\n", searched)
             if at >= 0:
-                line, self.buffer = self.buffer[:at], self.buffer[at + 1:]
+                line = bytes(self.buffer[:at])
+                del self.buffer[:at + 1]
                 self.received += 1
                 return line
             searched = len(self.buffer)
@@ -247,7 +248,7 @@ class Server:
                 raise Failure("no answer within %g s\n%s" % (timeout, self.log()))
             if not self._read_some():
                 if self.buffer:
-                    raise Failure("the output ends in mid-line: %r" % self.buffer[-200:])
+                    raise Failure("the output ends in mid-line: %r" % bytes(self.buffer[-200:]))
                 return None
 
     # --- messages ---
