@@ -44,6 +44,23 @@ enum {
     TAPE_KEEP = 1 << 20
 };
 
+/* buf_append() where there mostly is room already: reply_begin() has reserved it. */
+static inline void put(struct buf *b, const void *data, size_t n)
+{
+    if (n < b->cap - b->len && n <= b->max - b->len) {
+        memcpy(b->data + b->len, data, n);
+        b->len += n;
+    } else {
+        buf_append(b, data, n);
+    }
+}
+#define put_lit(b, lit) put((b), "" lit, sizeof(lit) - 1)
+static inline void put_str(struct buf *b, struct str s)
+{
+    if (s.n)
+        put(b, s.p, s.n);
+}
+
 /* Where one response goes. */
 struct answer {
     struct stream *to;

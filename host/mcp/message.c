@@ -223,6 +223,9 @@ static bool envelope_open(struct session *s, struct message *m, json_ref *root)
 {
     const struct json_doc *d = &s->doc;
     const struct answer *a = &m->answer;
+    /* This build sends no requests, so a response is to none of them. */
+    if (!root[ROOT_METHOD] && (root[ROOT_RESULT] || root[ROOT_ERROR]))
+        return false;
     if (root[ROOT_ID]) {
         if (!id_usable(d, root[ROOT_ID])) {
             reply_error(a, ERROR_REQUEST, STR_NONE,
@@ -232,9 +235,6 @@ static bool envelope_open(struct session *s, struct message *m, json_ref *root)
         }
         m->answer.id = json_raw(d, root[ROOT_ID]);
     }
-    /* This build sends no requests, so a response is to none of them. */
-    if (!root[ROOT_METHOD] && (root[ROOT_RESULT] || root[ROOT_ERROR]))
-        return false;
     if (!root[ROOT_JSONRPC] || !json_string_eq(d, root[ROOT_JSONRPC], STR("2.0"))) {
         reply_error(
             a, ERROR_REQUEST, STR_NONE, "jsonrpc: expected \"2.0\", found %.*s",

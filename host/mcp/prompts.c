@@ -117,7 +117,7 @@ static void answer_from_manifest(struct session *s, const struct message *m,
                     STR_FMT(spec->name));
         return;
     }
-    struct buf *b = reply_begin(&m->answer, spec->json_messages.n * 2);
+    struct buf *b = reply_begin(&m->answer, spec->json_messages.n);
     if (spec->json_description.n) {
         buf_lit(b, "\"description\":");
         json_write_compact(b, spec->json_description);

@@ -6,10 +6,10 @@
 
 static void begin(const struct answer *a, struct buf *b)
 {
-    buf_lit(b, "{\"jsonrpc\":\"2.0\"");
+    put_lit(b, "{\"jsonrpc\":\"2.0\"");
     if (a->id.n) {
-        buf_lit(b, ",\"id\":");
-        buf_str(b, a->id);
+        put_lit(b, ",\"id\":");
+        put_str(b, a->id);
     }
 }
 
@@ -17,15 +17,15 @@ static void write_error(const struct answer *a, struct buf *b, int code, struct 
                         struct str text)
 {
     begin(a, b);
-    buf_lit(b, ",\"error\":{\"code\":");
+    put_lit(b, ",\"error\":{\"code\":");
     json_write_int(b, code);
-    buf_lit(b, ",\"message\":");
+    put_lit(b, ",\"message\":");
     json_write_string(b, text);
     if (data.n) {
-        buf_lit(b, ",\"data\":");
-        buf_str(b, data);
+        put_lit(b, ",\"data\":");
+        put_str(b, data);
     }
-    buf_lit(b, "}}");
+    put_lit(b, "}}");
 }
 
 void reply_error(const struct answer *a, int code, struct str data, const char *fmt, ...)
@@ -55,9 +55,9 @@ void reply_raw(const struct answer *a, struct str result)
     struct buf *b = a->to->begin(a->to);
     buf_reserve(b, result.n + a->id.n + 64);
     begin(a, b);
-    buf_lit(b, ",\"result\":");
-    buf_str(b, result);
-    buf_lit(b, "}");
+    put_lit(b, ",\"result\":");
+    put_str(b, result);
+    put_lit(b, "}");
     end(a);
 }
 
@@ -66,31 +66,31 @@ struct buf *reply_begin(const struct answer *a, size_t n)
     struct buf *b = a->to->begin(a->to);
     buf_reserve(b, n + a->id.n + 512);
     begin(a, b);
-    buf_lit(b, ",\"result\":{");
+    put_lit(b, ",\"result\":{");
     return b;
 }
 
 void reply_tail(const struct session *s, enum revision revision, struct buf *b, struct str meta)
 {
     if (revision >= R_2026_07_28) {
-        buf_str(b, buf_view(&s->tail));
+        put_str(b, buf_view(&s->tail));
         if (meta.n) {
-            buf_lit(b, ",");
-            buf_str(b, meta);
+            put_lit(b, ",");
+            put_str(b, meta);
         }
-        buf_lit(b, "}");
+        put_lit(b, "}");
     } else if (meta.n) {
-        buf_lit(b, ",\"_meta\":{");
-        buf_str(b, meta);
-        buf_lit(b, "}");
+        put_lit(b, ",\"_meta\":{");
+        put_str(b, meta);
+        put_lit(b, "}");
     }
-    buf_lit(b, "}");
+    put_lit(b, "}");
 }
 
 void reply_end(const struct session *s, const struct answer *a, struct buf *b, struct str meta)
 {
     reply_tail(s, a->revision, b, meta);
-    buf_lit(b, "}");
+    put_lit(b, "}");
     end(a);
 }
 
@@ -98,28 +98,28 @@ void reply_cache(const struct answer *a, struct buf *b, uint64_t ttl_ms, enum ca
 {
     if (!answer_modern(a))
         return;
-    buf_lit(b, ",\"ttlMs\":");
+    put_lit(b, ",\"ttlMs\":");
     json_write_int(b, ttl_ms > INT64_MAX ? INT64_MAX : (int64_t)ttl_ms);
-    buf_lit(b, ",\"cacheScope\":\"");
-    buf_str(b, scope == CACHE_PUBLIC ? STR("public") : STR("private"));
-    buf_lit(b, "\"");
+    put_lit(b, ",\"cacheScope\":\"");
+    put_str(b, scope == CACHE_PUBLIC ? STR("public") : STR("private"));
+    put_lit(b, "\"");
 }
 
 /* {"reason":"queue","limit":"limits.queue","retryAfterMs":1000} (manifest.md) */
 static void write_refusal(const struct refusal *r, struct buf *b)
 {
     const char *limit = refusal_limit(r->reason);
-    buf_lit(b, "{\"reason\":");
+    put_lit(b, "{\"reason\":");
     json_write_string(b, str_of(refusal_name(r->reason)));
     if (limit) {
-        buf_lit(b, ",\"limit\":");
+        put_lit(b, ",\"limit\":");
         json_write_string(b, str_of(limit));
     }
     if (r->retry_after_ms >= 0) {
-        buf_lit(b, ",\"retryAfterMs\":");
+        put_lit(b, ",\"retryAfterMs\":");
         json_write_int(b, r->retry_after_ms);
     }
-    buf_lit(b, "}");
+    put_lit(b, "}");
 }
 
 void reply_tool_error(const struct session *s, const struct answer *a, const char *text,
@@ -127,13 +127,13 @@ void reply_tool_error(const struct session *s, const struct answer *a, const cha
 {
     struct buf meta = BUF_INIT(512);
     if (r) {
-        buf_lit(&meta, "\"manifold/refused\":");
+        put_lit(&meta, "\"manifold/refused\":");
         write_refusal(r, &meta);
     }
     struct buf *b = reply_begin(a, strlen(text));
-    buf_lit(b, "\"content\":[{\"type\":\"text\",\"text\":");
+    put_lit(b, "\"content\":[{\"type\":\"text\",\"text\":");
     json_write_string(b, str_of(text));
-    buf_lit(b, "}],\"isError\":true");
+    put_lit(b, "}],\"isError\":true");
     reply_end(s, a, b, buf_view(&meta));
     buf_release(&meta);
 }
@@ -149,9 +149,9 @@ void reply_refusal(const struct answer *a, const struct refusal *r)
 void reply_not_found(const struct answer *a, struct str uri)
 {
     struct buf data = BUF_INIT(uri.n * 6 + 16);
-    buf_lit(&data, "{\"uri\":");
+    put_lit(&data, "{\"uri\":");
     json_write_string(&data, uri);
-    buf_lit(&data, "}");
+    put_lit(&data, "}");
     reply_error(a, answer_modern(a) ? ERROR_PARAMS : ERROR_RESOURCE_NOT_FOUND, buf_view(&data),
                 "there is no resource \"%.*s\"", STR_FMT(uri));
     buf_release(&data);

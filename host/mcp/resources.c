@@ -28,7 +28,7 @@ static void read_status(struct session *s, const struct message *m, const struct
         reply_error(&m->answer, ERROR_INTERNAL, STR_NONE, "the host is out of memory for this");
         return;
     }
-    struct buf *b = reply_begin(&m->answer, s->made.len * 2);
+    struct buf *b = reply_begin(&m->answer, s->made.len);
     buf_lit(b, "\"contents\":[{\"uri\":");
     json_write_string(b, en->spec->uri);
     buf_lit(b, ",\"mimeType\":");

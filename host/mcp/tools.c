@@ -4,12 +4,12 @@
 static void write_structured(struct request *r, const struct outcome *o, struct buf *b)
 {
     bool wraps = outschema_wraps(r->spec, r->answer.revision, o->structured);
-    buf_lit(b, ",\"structuredContent\":");
+    put_lit(b, ",\"structuredContent\":");
     if (wraps)
-        buf_lit(b, "{\"result\":");
-    buf_str(b, o->structured);
+        put_lit(b, "{\"result\":");
+    put_str(b, o->structured);
     if (wraps)
-        buf_lit(b, "}");
+        put_lit(b, "}");
 }
 
 static void finish_tool(struct request *r, const struct outcome *o)
@@ -22,16 +22,16 @@ static void finish_tool(struct request *r, const struct outcome *o)
     if (finish_failed(r, o))
         return;
     struct buf *b = reply_begin(a, o->items.n + o->structured.n);
-    buf_lit(b, "\"content\":[");
+    put_lit(b, "\"content\":[");
     if (a->revision >= R_2025_06_18)
-        buf_str(b, o->items);
+        put_str(b, o->items);
     else
         downconvert_blocks(r->session, o->items, a->revision, b);
-    buf_lit(b, "]");
+    put_lit(b, "]");
     if (o->structured.n && a->revision >= R_2025_06_18)
         write_structured(r, o, b);
     if (o->end == CALL_TOOL_ERROR)
-        buf_lit(b, ",\"isError\":true");
+        put_lit(b, ",\"isError\":true");
     reply_end(r->session, a, b, STR_NONE);
 }
 

@@ -116,6 +116,7 @@ static const char *const silent[] = {
     "{'jsonrpc':'2.0','method':'tools/call','params':{'name':'echo'," MODERN "}}",
     "{'jsonrpc':'2.0','id':4,'result':{}}",
     "{'jsonrpc':'2.0','id':4,'error':{'code':1,'message':''}}",
+    "{'jsonrpc':'2.0','id':null,'error':{'code':1,'message':''}}",
 };
 
 START_TEST(says_nothing)
