@@ -171,8 +171,8 @@ static mf_status read_json(struct call *c, struct json_doc *d, mf_bytes json, co
     struct str text = {json.data, json.data ? json.len : 0};
     if (!json_read(d, text, &plugin_json, &e))
         return MF_OK;
-    log_line(LOG_WARN, c->instance->name, "%.*s: %s is not JSON: byte %u: %s",
-             STR_FMT(c->spec->name), what, e.off, e.text);
+    log_line(LOG_WARN, c->instance->name, "%.*s: %s is not JSON: %s", STR_FMT(c->spec->name), what,
+             e.text);
     return MF_EINVAL;
 }
 

@@ -10,6 +10,9 @@ json_ref json_get(const struct json_doc *d, json_ref object, struct str key)
     if (object >= d->nodes || d->node[object].type != JSON_OBJECT)
         return 0;
     json_each_member (d, object, k) {
+        /* Most keys differ in length already; only one with escapes can be equal then. */
+        if (d->node[k].len != key.n + 2 && !(d->node[k].flags & JSON_ESCAPED))
+            continue;
         if (json_string_eq(d, k, key))
             return k + 1;
     }

@@ -8,6 +8,7 @@
 
 /* Limits that no honest plugin comes near, so that a forged header costs a few reads. */
 enum {
+    WINDOW = 4096,
     MAX_HEADERS = 128,
     MAX_NOTE_SEGMENT = 1 << 20,
     MAX_DYNAMIC = 4096,
@@ -38,6 +39,10 @@ struct elf {
     uint64_t size; /* of the file */
     uint32_t headers;
     Elf64_Phdr header[MAX_HEADERS];
+    /* The file's bytes from window_at, so that many small reads are few system calls. */
+    uint64_t window_at;
+    size_t window_len;
+    char window[WINDOW];
 };
 
 static const char *machine_name(unsigned number)
@@ -49,8 +54,27 @@ static const char *machine_name(unsigned number)
     return "another machine";
 }
 
+static int fill_window(struct elf *f, uint64_t off, struct err *e)
+{
+    size_t want = f->size - off < WINDOW ? (size_t)(f->size - off) : WINDOW;
+    f->window_at = off;
+    f->window_len = 0;
+    while (f->window_len < want) {
+        ssize_t r = pread(f->fd, f->window + f->window_len, want - f->window_len,
+                          (off_t)(off + f->window_len));
+        if (r < 0 && errno == EINTR)
+            continue;
+        if (r <= 0)
+            return err_set(e, r < 0 ? -errno : -ENOEXEC, "cannot read it at offset %llu: %s",
+                           (unsigned long long)(off + f->window_len),
+                           r < 0 ? strerror(errno) : "it shrank");
+        f->window_len += (size_t)r;
+    }
+    return 0;
+}
+
 /* All of [off, off + n), or an error: a short read means a truncated file. */
-static int read_at(const struct elf *f, uint64_t off, void *into, size_t n, struct err *e)
+static int read_at(struct elf *f, uint64_t off, void *into, size_t n, struct err *e)
 {
     if (off > f->size || n > f->size - off)
         return err_set(e, -ENOEXEC,
@@ -58,13 +82,16 @@ static int read_at(const struct elf *f, uint64_t off, void *into, size_t n, stru
                        "are beyond its end at %llu",
                        n, (unsigned long long)off, (unsigned long long)f->size);
     for (size_t done = 0; done < n;) {
-        ssize_t r = pread(f->fd, (char *)into + done, n - done, (off_t)(off + done));
-        if (r < 0 && errno == EINTR)
-            continue;
-        if (r <= 0)
-            return err_set(e, r < 0 ? -errno : -ENOEXEC, "cannot read it at offset %llu: %s",
-                           (unsigned long long)(off + done), r < 0 ? strerror(errno) : "it shrank");
-        done += (size_t)r;
+        uint64_t at = off + done;
+        if (at < f->window_at || at >= f->window_at + f->window_len) {
+            int r = fill_window(f, at, e);
+            if (r)
+                return r;
+        }
+        size_t have = f->window_len - (size_t)(at - f->window_at);
+        size_t take = n - done < have ? n - done : have;
+        memcpy((char *)into + done, f->window + (at - f->window_at), take);
+        done += take;
     }
     return 0;
 }
@@ -108,7 +135,7 @@ static int read_program_headers(struct elf *f, struct err *e)
 }
 
 /* The dynamic linker trusts these numbers and maps what they say, so nonsense is refused here. */
-static int check_segments(const struct elf *f, struct err *e)
+static int check_segments(struct elf *f, struct err *e)
 {
     uint64_t low = UINT64_MAX, high = 0;
     for (uint32_t i = 0; i < f->headers; i++) {
@@ -141,7 +168,7 @@ static uint64_t align_up(uint64_t n, uint64_t align)
     return (n + align - 1) & ~(align - 1);
 }
 
-static int take_note(const struct elf *f, uint64_t at, const Elf64_Nhdr *n, uint64_t align,
+static int take_note(struct elf *f, uint64_t at, const Elf64_Nhdr *n, uint64_t align,
                      struct plugin_note *ret, struct err *e)
 {
     uint32_t desc[NOTE_DESC / sizeof(uint32_t)];
@@ -161,8 +188,7 @@ static int take_note(const struct elf *f, uint64_t at, const Elf64_Nhdr *n, uint
 
 /* 1: found; 0: not in this segment; else an error.  Sizes are 32-bit and the sums 64-bit, so no
  * sum wraps. */
-static int scan_notes(const struct elf *f, const Elf64_Phdr *p, struct plugin_note *ret,
-                      struct err *e)
+static int scan_notes(struct elf *f, const Elf64_Phdr *p, struct plugin_note *ret, struct err *e)
 {
     uint64_t align = p->p_align == 8 ? 8 : 4;
     if (p->p_filesz > MAX_NOTE_SEGMENT)
@@ -195,7 +221,7 @@ static int scan_notes(const struct elf *f, const Elf64_Phdr *p, struct plugin_no
     return 0;
 }
 
-static int find_note(const struct elf *f, struct plugin_note *ret, struct err *e)
+static int find_note(struct elf *f, struct plugin_note *ret, struct err *e)
 {
     for (uint32_t i = 0; i < f->headers; i++) {
         if (f->header[i].p_type != PT_NOTE)
@@ -210,7 +236,7 @@ static int find_note(const struct elf *f, struct plugin_note *ret, struct err *e
 }
 
 /* Where the bytes of an address lie in the file; false when no segment has them. */
-static bool file_offset(const struct elf *f, uint64_t address, uint64_t *ret)
+static bool file_offset(struct elf *f, uint64_t address, uint64_t *ret)
 {
     for (uint32_t i = 0; i < f->headers; i++) {
         const Elf64_Phdr *p = &f->header[i];
@@ -260,7 +286,7 @@ static int check_needed(const char *text, struct err *e)
 }
 
 /* Reads the string of one dynamic entry and judges it. */
-static int check_dynamic_string(const struct elf *f, const Elf64_Dyn *d, uint64_t table,
+static int check_dynamic_string(struct elf *f, const Elf64_Dyn *d, uint64_t table,
                                 uint64_t table_size, struct err *e)
 {
     char text[MAX_PATH_TEXT];
@@ -281,7 +307,7 @@ static int check_dynamic_string(const struct elf *f, const Elf64_Dyn *d, uint64_
     return check_search_path(d->d_tag == DT_RPATH ? "RPATH" : "RUNPATH", text, e);
 }
 
-static int read_dynamic_entry(const struct elf *f, const Elf64_Phdr *p, uint64_t i, Elf64_Dyn *ret,
+static int read_dynamic_entry(struct elf *f, const Elf64_Phdr *p, uint64_t i, Elf64_Dyn *ret,
                               struct err *e)
 {
     if ((i + 1) * sizeof(*ret) > p->p_filesz) {
@@ -293,7 +319,7 @@ static int read_dynamic_entry(const struct elf *f, const Elf64_Phdr *p, uint64_t
     return read_at(f, p->p_offset + i * sizeof(*ret), ret, sizeof(*ret), e);
 }
 
-static int check_dynamic(const struct elf *f, const Elf64_Phdr *p, struct err *e)
+static int check_dynamic(struct elf *f, const Elf64_Phdr *p, struct err *e)
 {
     Elf64_Dyn d;
     uint64_t address = 0, size = 0, table = 0;

@@ -4,12 +4,32 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "plugin/note.h"
 
-enum { MAX_MANIFESTS = 10000, MAX_FILES = 20000 };
+enum { MAX_MANIFESTS = 10000, MAX_FILES = 20000, MAX_READERS = 4, FILES_PER_READER = 8 };
+
+/* One manifest to read.  Reading them is most of a start, so it is shared among
+ * a few threads; what is read is then added in order, on the loop's thread. */
+struct job {
+    const struct settings *settings;
+    const struct source *source;
+    int dirfd; /* of the source; shared */
+    char *file;
+    struct manifest *manifest; /* NULL: e says why */
+    int library_error;         /* e says which */
+    struct err e;
+};
+
+struct jobs {
+    struct job *job;
+    uint32_t count, cap;
+    atomic_uint next;
+};
 
 static bool ends_with(const char *s, const char *tail)
 {
@@ -76,11 +96,11 @@ static void note_manifest(const struct manifest *m, const char *name)
                  "asks for isolation: worker; this build has no sandbox yet, it runs in-process");
 }
 
-static void add_manifest(struct host *h, struct manifest *m, int dirfd)
+static void add_manifest(struct host *h, struct job *j)
 {
+    struct manifest *m = j->manifest;
     char *name = xstrndup(m->name.p, m->name.n);
     const struct manifest *first = same_name(h, m);
-    struct err e;
     if (!m->enabled) {
         log_line(LOG_INFO, name, "disabled by the host config");
         manifest_free(m);
@@ -92,10 +112,10 @@ static void add_manifest(struct host *h, struct manifest *m, int dirfd)
     } else {
         note_manifest(m, name);
         struct instance *in = NULL;
-        if (check_library(m, dirfd, &e))
-            host_problem(h, name, true, "%s", e.text);
+        if (j->library_error)
+            host_problem(h, name, true, "%s", j->e.text);
         else
-            in = instance_new(h->engine, m, fcntl(dirfd, F_DUPFD_CLOEXEC, 10));
+            in = instance_new(h->engine, m, fcntl(j->dirfd, F_DUPFD_CLOEXEC, 10));
         h->manifest = realloc(h->manifest, (h->manifests + 1) * sizeof(struct manifest *));
         h->instance = realloc(h->instance, (h->manifests + 1) * sizeof(struct instance *));
         BUG_ON(!h->manifest || !h->instance);
@@ -130,47 +150,107 @@ static char **list_files(int dirfd, uint32_t *ret_count)
     return file;
 }
 
-static void read_file(struct host *h, const struct source *s, int dirfd, const char *file)
+static void note_job(struct host *h, struct jobs *all, const struct source *s, int dirfd,
+                     char *file)
 {
-    struct err e;
-    struct manifest *m;
     char stem[64];
     snprintf(stem, sizeof(stem), "%.*s", (int)strcspn(file, "."), file);
     if (ends_with(file, ".yml"))
         host_problem(h, stem, false, "%s/%s is not read: expected a name that ends in .yaml",
                      s->path, file);
-    else if (h->manifests >= MAX_MANIFESTS)
+    else if (all->count >= MAX_MANIFESTS)
         host_problem(h, stem, true, "%s/%s is not read: expected at most %d manifests", s->path,
                      file, MAX_MANIFESTS);
-    else if (manifest_read(h->settings, s, dirfd, file, &m, &e))
-        host_problem(h, stem, true, "%s", e.text);
-    else
-        add_manifest(h, m, dirfd);
+    if (ends_with(file, ".yml") || all->count >= MAX_MANIFESTS) {
+        free(file);
+        return;
+    }
+    if (all->count == all->cap) {
+        uint32_t cap = all->cap ? all->cap * 2 : 64;
+        struct job *more = xcalloc(cap, sizeof(*more));
+        if (all->count)
+            memcpy(more, all->job, all->count * sizeof(*more));
+        free(all->job);
+        all->job = more;
+        all->cap = cap;
+    }
+    all->job[all->count++] =
+        (struct job){.settings = h->settings, .source = s, .dirfd = dirfd, .file = file};
+}
+
+/* The jobs of one source; its open directory, or -1. */
+static int open_source(struct host *h, const struct source *s, struct jobs *all)
+{
+    struct err e;
+    int dirfd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dirfd < 0) {
+        if (!(s->optional && errno == ENOENT))
+            host_problem(h, s->path, true, "%s: expected a directory of manifests, found: %s",
+                         s->path, strerror(errno));
+        return -1;
+    }
+    if (check_directory(dirfd, s->path, &e)) {
+        host_problem(h, s->path, true, "%s", e.text);
+        close(dirfd);
+        return -1;
+    }
+    uint32_t count = 0;
+    char **file = list_files(dirfd, &count);
+    for (uint32_t k = 0; k < count; k++)
+        note_job(h, all, s, dirfd, file[k]);
+    free(file);
+    return dirfd;
+}
+
+static void *reader(void *arg)
+{
+    struct jobs *all = arg;
+    for (uint32_t i; (i = atomic_fetch_add(&all->next, 1)) < all->count;) {
+        struct job *j = &all->job[i];
+        if (manifest_read(j->settings, j->source, j->dirfd, j->file, &j->manifest, &j->e))
+            j->manifest = NULL;
+        else if (j->manifest->enabled)
+            j->library_error = check_library(j->manifest, j->dirfd, &j->e);
+    }
+    return NULL;
+}
+
+static void read_all(struct jobs *all)
+{
+    pthread_t id[MAX_READERS];
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    uint32_t made = 0;
+    while (made + 1 < MAX_READERS && made + 1 < (cores > 0 ? cores : 1) &&
+           (made + 1) * FILES_PER_READER < all->count &&
+           pthread_create(&id[made], NULL, reader, all) == 0)
+        made++;
+    reader(all);
+    while (made)
+        pthread_join(id[--made], NULL);
 }
 
 void sources_read(struct host *h)
 {
-    for (uint32_t i = 0; i < h->settings->sources; i++) {
-        const struct source *s = &h->settings->source[i];
-        struct err e;
-        int dirfd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (dirfd < 0) {
-            if (!(s->optional && errno == ENOENT))
-                host_problem(h, s->path, true, "%s: expected a directory of manifests, found: %s",
-                             s->path, strerror(errno));
-            continue;
-        }
-        uint32_t count = 0;
-        char **file = NULL;
-        if (check_directory(dirfd, s->path, &e))
-            host_problem(h, s->path, true, "%s", e.text);
+    uint32_t n = h->settings->sources;
+    int *dirfd = xcalloc(n, sizeof(int));
+    struct jobs all = {0};
+    for (uint32_t i = 0; i < n; i++)
+        dirfd[i] = open_source(h, &h->settings->source[i], &all);
+    read_all(&all);
+    for (uint32_t i = 0; i < all.count; i++) {
+        struct job *j = &all.job[i];
+        char stem[64];
+        snprintf(stem, sizeof(stem), "%.*s", (int)strcspn(j->file, "."), j->file);
+        if (j->manifest)
+            add_manifest(h, j);
         else
-            file = list_files(dirfd, &count);
-        for (uint32_t k = 0; k < count; k++) {
-            read_file(h, s, dirfd, file[k]);
-            free(file[k]);
-        }
-        free(file);
-        close(dirfd);
+            host_problem(h, stem, true, "%s", j->e.text);
+        free(j->file);
     }
+    for (uint32_t i = 0; i < n; i++) {
+        if (dirfd[i] >= 0)
+            close(dirfd[i]);
+    }
+    free(all.job);
+    free(dirfd);
 }
