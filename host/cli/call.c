@@ -12,11 +12,10 @@ enum { ANSWER_MAX = 64 << 20, ANSWER_NODES = (1 << 24) - 1 };
 /* The client's side of a session that stays in memory. */
 struct caller {
     struct stream stream; /* first */
-    uv_loop_t *loop;
-    struct buf message;  /* the one being written */
-    struct buf answer;   /* the response; empty until it is there */
-    struct json_doc doc; /* of the last message */
-    bool progress;       /* shown */
+    struct buf message;   /* the one being written */
+    struct buf answer;    /* the response; empty until it is there */
+    struct json_doc doc;  /* of the last message */
+    bool progress;        /* shown */
 };
 
 static const struct json_limits answer_limits = {
@@ -66,7 +65,6 @@ static int caller_end(struct stream *s)
     c->answer.len = 0;
     if (buf_str(&c->answer, buf_view(&c->message)))
         return -ENOBUFS;
-    uv_stop(c->loop);
     return 0;
 }
 
@@ -175,7 +173,6 @@ static int print_answer(struct visit *v, struct caller *c, bool json)
 static int call_tool(const struct args *a, struct visit *v, struct str arguments)
 {
     struct caller c = {.stream = {caller_begin, caller_end, caller_congested},
-                       .loop = &v->loop,
                        .message = BUF_INIT(ANSWER_MAX),
                        .answer = BUF_INIT(ANSWER_MAX),
                        .progress = isatty(2) && !a->json};

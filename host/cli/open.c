@@ -51,6 +51,7 @@ int visit_open(struct visit *v, const struct args *a, int log, struct err *e)
     if (r)
         return r;
     v->out = g.out;
+    v->stopped = false;
     r = uv_loop_init(&v->loop);
     if (r) {
         settings_free(settings);
@@ -62,13 +63,15 @@ int visit_open(struct visit *v, const struct args *a, int log, struct err *e)
 
 static void on_stopped(void *arg)
 {
-    uv_stop(arg);
+    struct visit *v = arg;
+    v->stopped = true;
 }
 
 void visit_close(struct visit *v)
 {
-    engine_stop(v->host->engine, STOP_GRACE, on_stopped, &v->loop);
-    uv_run(&v->loop, UV_RUN_DEFAULT);
+    engine_stop(v->host->engine, STOP_GRACE, on_stopped, v);
+    while (!v->stopped)
+        uv_run(&v->loop, UV_RUN_ONCE);
     host_free(v->host);
     uv_run(&v->loop, UV_RUN_NOWAIT);
     uv_loop_close(&v->loop);

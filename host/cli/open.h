@@ -12,6 +12,7 @@ int open_settings(const struct args *a, struct settings **ret, struct err *e);
 struct visit {
     uv_loop_t loop;
     struct host *host;
+    bool stopped;
     int out; /* descriptor of the real standard output: what plugins print goes to standard error */
 };
 /* `log`: least severe level that is shown unless --log-level says so; above LOG_ERROR: none. */

@@ -15,7 +15,7 @@ struct server {
     struct session *session;
     struct stdio *stdio;
     uv_async_t signalled;
-    bool ended;
+    bool stopped;
 };
 
 /* Signal handlers have nothing else to go by. */
@@ -63,6 +63,7 @@ static void on_engine_stopped(void *arg)
     /* From here on a signal ends the process in the ordinary way. */
     set_signals(SIG_DFL);
     uv_close((uv_handle_t *)&s->signalled, NULL);
+    s->stopped = true;
     uv_stop(&s->loop);
 }
 
@@ -143,7 +144,8 @@ static int run(const struct args *a)
     }
     log_start_line(s.host);
     host_load_eager(s.host);
-    uv_run(&s.loop, UV_RUN_DEFAULT);
+    while (!s.stopped)
+        uv_run(&s.loop, UV_RUN_DEFAULT);
     host_free(s.host);
     uv_run(&s.loop, UV_RUN_NOWAIT);
     uv_loop_close(&s.loop);
