@@ -999,6 +999,7 @@ START_TEST(files_must_be_our_own_and_regular)
 }
 END_TEST
 
+/* Empty, so that reading it fails, when there is none. */
 static char *example(const char *name)
 {
     static char text[65536];
@@ -1007,9 +1008,10 @@ static char *example(const char *name)
     snprintf(path, sizeof(path), "%.*s../../manifests/examples/%s", (int)(slash + 1 - __FILE__),
              __FILE__, name);
     FILE *f = fopen(path, "r");
-    ck_assert_msg(f != NULL, "%s", path);
-    text[fread(text, 1, sizeof(text) - 1, f)] = 0;
-    fclose(f);
+    size_t n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
+    text[n] = 0;
+    if (f)
+        fclose(f);
     return text;
 }
 
@@ -1078,7 +1080,12 @@ static void bench_one(const struct settings *s, const char *name, unsigned n)
 
 static int bench(unsigned n)
 {
-    struct settings *s = settings_of(NULL, NULL, 0);
+    static const char *const plugins[] = {"/p"};
+    const struct settings_args args = {.plugins = plugins, .plugins_count = 1};
+    struct settings *s;
+    struct err e;
+    if (settings_read(&args, &s, &e))
+        return 1;
     bench_one(s, "minimal.yaml", n);
     bench_one(s, "complete.yaml", n);
     settings_free(s);

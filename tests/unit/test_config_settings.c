@@ -401,7 +401,7 @@ START_TEST(set_on_the_command_line)
     ck_set_refused("w.limits.timeout=5",
                    "--set w.limits.timeout: plugins.w.limits.timeout: expected a duration such as "
                    "250ms, 30s, 5m or 1h, found number 5");
-    ck_set_refused("w.config=[", "--set w.config:1:2: expected YAML, found the end of the file: "
+    ck_set_refused("w.config=[", "--set w.config:2:1: expected YAML, found the end of the file: "
                                  "while parsing a flow node, did not find expected node content");
     ck_set_refused("w.config.a=\xFF", "--set: expected UTF-8, found something else");
 }

@@ -6,7 +6,7 @@
 
 #define MS UINT64_C(1000000)
 
-START_TEST(durations)
+START_TEST(duration_texts)
 {
     static const struct {
         const char *text;
@@ -35,7 +35,7 @@ START_TEST(durations)
 }
 END_TEST
 
-START_TEST(sizes)
+START_TEST(size_texts)
 {
     static const struct {
         const char *text;
@@ -59,7 +59,7 @@ START_TEST(sizes)
 }
 END_TEST
 
-START_TEST(rates)
+START_TEST(rate_texts)
 {
     static const char *const bad[] = {
         "",    "50",          "50/m",      "50/s burst", "50/s burst x", "/s", "50/s burst 5 ",
@@ -205,9 +205,9 @@ int main(void)
 {
     Suite *s = suite_create("config units");
     TCase *t = tcase_create("all");
-    tcase_add_test(t, durations);
-    tcase_add_test(t, sizes);
-    tcase_add_test(t, rates);
+    tcase_add_test(t, duration_texts);
+    tcase_add_test(t, size_texts);
+    tcase_add_test(t, rate_texts);
     tcase_add_test(t, shown_values_read_back);
     tcase_add_test(t, plain_scalars);
     tcase_add_test(t, near_words);
