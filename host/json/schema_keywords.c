@@ -385,7 +385,7 @@ int schema_keyword(struct schema_compiler *c, struct schema_draft *b, json_ref k
     uint8_t bit = b->place.draft7 ? D7 : D2020;
     for (size_t i = 0; i < sizeof(keywords) / sizeof(*keywords); i++) {
         const struct keyword *k = &keywords[i];
-        if ((k->dialects & bit) && json_string_eq(c->d, key, k->name))
+        if (k->name.n == name.n && (k->dialects & bit) && str_eq(k->name, name))
             return k->compile(c, b, k, key + 1);
     }
     return str_starts(name, STR("x-")) ? 0 : unknown(c, b, key, name);
