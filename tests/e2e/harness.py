@@ -109,10 +109,12 @@ def run(*args, stdin=b"", env=None, expect=0, timeout=TIMEOUT):
     return out, err
 
 
-def check_reports(directory):
+def check_reports(directory, expected=None):
     for name in os.listdir(directory):
         with open(os.path.join(directory, name), errors="replace") as f:
-            raise Failure("sanitizer report:\n" + f.read()[:8000])
+            text = f.read()
+        if not expected or expected not in text:
+            raise Failure("sanitizer report:\n" + text[:8000])
 
 
 class Server:
@@ -125,10 +127,16 @@ class Server:
              both), "tty" (a pseudo terminal in raw mode), or a descriptor or file object
     stderr   "keep" (read by a thread, see .log()), "undrained" (a pipe nobody reads), or a file
     expect   exit code that leaving the `with` block demands; None: any
+    binary   another build than MANIFOLD
+    quiet    a failure is what the test wants: the log is not shown with it
+    report   a sanitizer's report with this text in it is no failure
     """
 
     def __init__(self, *args, plugins=None, stdin="pipe", stdout="pipe", stderr="keep", env=None,
-                 expect=0):
+                 expect=0, binary=None, quiet=False,
+                 report=None):
+        self.quiet = quiet
+        self.report = report
         self.expect = expect
         self.next_id = 1
         self.buffer = bytearray()
@@ -140,12 +148,13 @@ class Server:
         self.reports = tempfile.TemporaryDirectory()
         if plugins is None:
             plugins, args = [PLUGINS], (*args, "--trust")
-        command = [BINARY, "serve", *args]
+        command = [binary or BINARY, "serve", *args]
         for directory in plugins:
             command += ["--plugins", directory]
         mine, theirs = self._ends(stdin, stdout)
         self.writer, self.reader = mine
-        self._log = b""
+        self._log = bytearray()
+        self.log_ended = False
         err_read, err_write = os.pipe() if stderr in ("keep", "undrained") else (None, stderr)
         self.process = subprocess.Popen(
             command, stdin=theirs[0], stdout=theirs[1], stderr=err_write,
@@ -157,6 +166,7 @@ class Server:
         if err_read is not None:
             os.close(err_write)
         self.drainer = None
+        self.logged = threading.Condition()
         if stderr == "keep":
             self.drainer = threading.Thread(target=self._drain, daemon=True)
             self.drainer.start()
@@ -186,13 +196,23 @@ class Server:
     def _drain(self):
         while True:
             data = os.read(self.stderr, 65536)
+            with self.logged:
+                self._log += data
+                self.log_ended = not data
+                self.logged.notify_all()
             if not data:
                 return
-            self._log += data
 
     def log(self):
         """Standard error so far, as text."""
-        return self._log.decode(errors="replace")
+        return bytes(self._log).decode(errors="replace")
+
+    def wait_log(self, text, timeout=TIMEOUT):
+        """Returns once the log has this text: it is written by a thread, after the answer perhaps."""
+        with self.logged:
+            self.logged.wait_for(lambda: self.log_ended or text.encode() in self._log, timeout)
+            if text.encode() not in self._log:
+                raise Failure("the log has no %r:\n%s" % (text, self.log()[-4000:]))
 
     # --- bytes ---
 
@@ -311,9 +331,9 @@ class Server:
             raise Failure("tools/call %s: %r" % (tool, r))
         return r["result"]
 
-    def echo(self, message="hi"):
+    def echo(self, message="hi", timeout=TIMEOUT):
         """Proves that the host still serves."""
-        text = self.call("echo", {"message": message})["content"][0]["text"]
+        text = self.call("echo", {"message": message}, timeout)["content"][0]["text"]
         if text != "Echo: " + message:
             raise Failure("echo answered %r" % text[:200])
 
@@ -361,7 +381,7 @@ class Server:
         while self.reader is not None and self.recv(timeout) is not None:
             pass
         code = self.wait(timeout)
-        check_reports(self.reports.name)
+        check_reports(self.reports.name, self.report)
         if self.expect is not None and code != self.expect:
             raise Failure("exit code %d, expected %d\n%s" % (code, self.expect, self.log()))
 
@@ -376,10 +396,10 @@ class Server:
             if self.process.poll() is None:
                 self.process.kill()
                 self.process.wait()
-            if kind is not None:
+            if kind is not None and not self.quiet:
                 sys.stderr.write("--- log of the host ---\n%s\n" % self.log()[-4000:])
                 try:
-                    check_reports(self.reports.name)
+                    check_reports(self.reports.name, self.report)
                 except Failure as e:
                     sys.stderr.write(str(e))
             self.close_stdin()
