@@ -843,6 +843,29 @@ START_TEST(expansion)
 }
 END_TEST
 
+START_TEST(expansion_is_bounded)
+{
+    struct settings *s =
+        settings_of("manifold: 1\ndata: /a/rather/long/path/to/the/data/of/plugins\n", NULL, 0);
+    struct buf yaml = BUF_INIT(1 << 18);
+    buf_lit(&yaml, H "config: {a: \"");
+    for (int i = 0; i < 30000; i++)
+        buf_lit(&yaml, "${data}");
+    buf_lit(&yaml, "\"}\n");
+    refuse(s, buf_cstr(&yaml),
+           "w.yaml:3:13: config.a: expected at most 1 MiB after expansion, found more");
+    buf_clear(&yaml, 0);
+    buf_lit(&yaml, H "config: {a: [");
+    for (int i = 0; i < 15000; i++)
+        buf_lit(&yaml, "\"${data}${data}\",");
+    buf_lit(&yaml, "]}\n");
+    refuse(s, buf_cstr(&yaml),
+           "w.yaml:3:9: config: expected at most 1 MiB of config after expansion, found more");
+    buf_release(&yaml);
+    settings_free(s);
+}
+END_TEST
+
 START_TEST(variables_need_request_and_grant)
 {
     static const char asks[] = H "permissions: {env: [TEST_A]}\nconfig: {a: \"${env:TEST_A}\"}\n";
@@ -1115,6 +1138,7 @@ int main(int argc, char **argv)
     tcase_add_test(t, inproc_only_where_trusted);
     tcase_add_test(t, hidden_entries_are_gone);
     tcase_add_test(t, expansion);
+    tcase_add_test(t, expansion_is_bounded);
     tcase_add_test(t, variables_need_request_and_grant);
     tcase_add_test(t, config_is_checked_after_merging);
     tcase_add_test(t, dormant_keys_are_those_that_were_written);
