@@ -68,9 +68,8 @@ class Kinds(unittest.TestCase):
                 i.seek(21)
                 o.write(b"{\"jsonrpc\":\"2.0\",\"method\":\"before\"}\n")
                 o.flush()
-                s = Server(stdin=i, stdout=o)
-                self.assertEqual(s.wait(), 0)
-                s.finish()
+                with Server(stdin=i, stdout=o) as s:
+                    self.assertEqual(s.wait(), 0)
             m = self.answers_in_file(d + "/out")
             self.assertEqual([x.get("id") for x in m], [None, 1, 2])
 
@@ -249,15 +248,16 @@ class Flow(unittest.TestCase):
             self.assertLess(s.memory_kib() - before, 24 * 1024)
 
     def test_undrained_stderr(self):
-        """Nobody reads the log, and it is flooded: answers still come, and the end too."""
-        with Server("--log-level", "debug", stderr="undrained") as s:
-            for i in range(3000):
-                # Each of these is worth a line in the log at one level or another.
-                s.send_bytes(b"{broken\n")
-                self.assertIn("error", s.recv())
-            for _ in range(300):
-                s.signal(signal.SIGHUP)
+        """Nobody reads the log, and it gets more than pipe and ring hold: lines are dropped and
+        counted, answers still come, and the end too."""
+        with Server(stderr="undrained") as s:
+            s.echo()
+            for _ in range(5000):
+                s.signal(signal.SIGHUP)  # one line in the log each
                 s.echo()
+            status = s.request("resources/read", {"uri": "manifold://status"})
+            status = json.loads(status["result"]["contents"][0]["text"])
+            self.assertGreater(status["server"]["logDropped"], 0)
 
     def test_log_goes_to_stderr(self):
         with Server() as s:
@@ -322,6 +322,15 @@ class End(unittest.TestCase):
 
     def test_sigint(self):
         self.signals(signal.SIGINT)
+
+    def test_second_signal_ends_it_at_once(self):
+        with Server(expect=None) as s:
+            s.send(sleep_request(1, 60000), echo_request(2, "x"))
+            s.answer(2)
+            # Both are pending before the process runs again.
+            for number in (signal.SIGSTOP, signal.SIGTERM, signal.SIGINT, signal.SIGCONT):
+                s.signal(number)
+            self.assertIn(s.wait(5), (128 + signal.SIGTERM, 128 + signal.SIGINT))
 
     def test_sighup_does_not_end_it(self):
         with Server() as s:
