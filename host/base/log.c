@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { RING = 256 * 1024, LINE = 4096 };
+enum { RING = 256 * 1024, LINE = 4096, EXIT_FLUSH = 200 /* ms */ };
 
 /* Everything below `lock` is shared; the log thread alone reads the descriptors. */
 static struct {
@@ -25,6 +25,7 @@ static struct {
     char *ring;
     size_t head, len;     /* ring[head .. head+len), modulo RING */
     bool writing;         /* the thread holds bytes outside the ring */
+    bool draining;        /* ... or bytes of the pipe that are not yet in it */
     uint64_t dropped_now; /* lines since the last note about it */
     atomic_uint_fast64_t dropped;
 } g = {
@@ -157,12 +158,20 @@ void log_line(enum log_level level, const char *who, const char *fmt, ...)
     emit(line, format_line(line, sizeof(line), level, who, text, len));
 }
 
+static void set_draining(bool draining)
+{
+    pthread_mutex_lock(&g.lock);
+    g.draining = draining;
+    pthread_mutex_unlock(&g.lock);
+}
+
 /* What plugins print, cut into lines; a line over the buffer is cut there. */
 static void drain_output(void)
 {
     static char held[LINE / 2];
     static size_t held_len;
     char chunk[16384];
+    set_draining(true);
     ssize_t n = read(g.drain, chunk, sizeof(chunk));
     for (ssize_t i = 0; i < n; i++) {
         if (chunk[i] != '\n' && held_len < sizeof(held)) {
@@ -176,6 +185,7 @@ static void drain_output(void)
         }
         held_len = 0;
     }
+    set_draining(false);
 }
 
 /* Takes at most a pipe's atomic write out of the ring, whole bytes in order. */
@@ -236,6 +246,15 @@ static void *log_thread(void *arg)
     return NULL;
 }
 
+/* Runs after the exit handlers of every plugin, because it was registered before any was mapped:
+ * what they leave in the buffers of stdio is the last that can be said. */
+static void flush_at_exit(void)
+{
+    fflush(NULL);
+    if (write(1, "\n", 1) == 1) /* ends a last line that has no end */
+        log_flush(EXIT_FLUSH);
+}
+
 int log_start(struct err *e)
 {
     int pipefd[2];
@@ -254,6 +273,7 @@ int log_start(struct err *e)
     pthread_cond_init(&g.empty, &attr);
     pthread_condattr_destroy(&attr);
     g.ring = xcalloc(RING, 1);
+    atexit(flush_at_exit);
     pthread_attr_t small;
     pthread_attr_init(&small);
     pthread_attr_setstacksize(&small, 128 * 1024);
@@ -285,7 +305,8 @@ void log_flush(unsigned ms)
     }
     pthread_mutex_lock(&g.lock);
     uint64_t one = 1;
-    while ((g.len || g.writing || !pipe_empty()) && write(g.wake, &one, sizeof(one)) > 0 &&
+    while ((g.len || g.writing || !pipe_empty() || g.draining) &&
+           write(g.wake, &one, sizeof(one)) > 0 &&
            pthread_cond_timedwait(&g.empty, &g.lock, &until) == 0)
         ;
     pthread_mutex_unlock(&g.lock);
