@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include "cli/command.h"
@@ -18,10 +19,10 @@ struct server {
     bool stopped;
 };
 
-/* Signal handlers have nothing else to go by. */
+/* Signal handlers have nothing else to go by; any thread may run one. */
 static struct {
     uv_async_t *wake;
-    volatile sig_atomic_t ending, hangups;
+    atomic_int ending, hangups;
 } signals;
 
 /* The second one ends the process here, so that a plugin that never gives the loop back can't
@@ -30,8 +31,8 @@ static void on_signal(int number)
 {
     int keep = errno;
     if (number == SIGHUP)
-        signals.hangups = 1;
-    else if (signals.ending++)
+        atomic_store(&signals.hangups, 1);
+    else if (atomic_fetch_add(&signals.ending, 1))
         _exit(128 + number);
     uv_async_send(signals.wake);
     errno = keep;
@@ -40,11 +41,9 @@ static void on_signal(int number)
 static void on_signalled(uv_async_t *h)
 {
     struct server *s = h->data;
-    if (signals.hangups) {
-        signals.hangups = 0;
+    if (atomic_exchange(&signals.hangups, 0))
         log_warn("SIGHUP: this build can't reload yet; restart it to apply what has changed");
-    }
-    if (signals.ending)
+    if (atomic_load(&signals.ending))
         stdio_stop(s->stdio, "a signal asks for it");
 }
 
