@@ -24,8 +24,10 @@ enum library_state { LIBRARY_STAGED, LIBRARY_PROBING, LIBRARY_PROBED, LIBRARY_LO
 
 /* DIR/NAME.so below dirfd.  A file that was staged before and has not changed (device, inode,
  * size, mtime, ctime) is not copied again.  `keep_dir` not NULL (--keep-libraries): a named copy
- * there instead of the memfd, for debuggers.  0 or negative errno with a sentence that names the
- * file. */
+ * there instead of the memfd, for debuggers.  Refused: links, what is no regular file, over 256
+ * MiB, owned by neither root nor this user, writable for others or for a group that is not the
+ * owner's private one (same number), in a directory that is foreign or writable for others without
+ * the sticky bit.  0 or negative errno with a sentence that names the file. */
 int library_stage(int dirfd, const char *directory, const char *name, const char *keep_dir,
                   struct library **ret, struct err *e);
 /* "sha256 in hex", of the sealed bytes. */

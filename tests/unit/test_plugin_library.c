@@ -567,6 +567,7 @@ int main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "probe") == 0)
         return library_probe_main(3, 1);
     umask(022);
+    close_range(3, ~0U, 0); /* so that a copy which is not moved up shows its low number */
     if (!mkdtemp(scratch)) {
         perror(scratch);
         return 1;
