@@ -86,12 +86,14 @@ def legacy(method, params=None, id=None):
 
 
 def sanitizer_environment(directory):
-    """Reports go to files, because standard error is the log's."""
+    """Reports go to files, because standard error is the log's.  ThreadSanitizer would sleep for a
+    second at the end of each process, probes included."""
     env = {}
+    quick = {"TSAN": "atexit_sleep_ms=10"}
     for name in ("ASAN", "UBSAN", "LSAN", "TSAN"):
         given = os.environ.get(name + "_OPTIONS", "")
         env[name + "_OPTIONS"] = ":".join(
-            [o for o in (given, "log_path=%s/%s" % (directory, name)) if o])
+            [o for o in (quick.get(name), given, "log_path=%s/%s" % (directory, name)) if o])
     return env
 
 
