@@ -98,7 +98,8 @@ def write(bench, rows, peers):
     print(f"{len(rows) - len(missed)} of {len(rows)} targets met")
     result = {
         "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "machine": {"cpus": os.cpu_count(), "kernel": platform.release(), "pinned": bench.cpus},
+        "machine": {"cpus": os.cpu_count(), "kernel": platform.release(), "pinned": bench.cpus,
+                    "load": os.getloadavg()[0]},
         "rounds": bench.args.rounds, "scale": bench.args.scale, "failures": failures,
         "figures": [dict(dataclasses.asdict(r), met=r.met) for r in rows],
         "samples": {f"{row} / {who}": [{k: v for k, v in s.items() if k != "script"} for s in samples]

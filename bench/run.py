@@ -209,6 +209,8 @@ def main():
     for name in ("manifold", "bench-limit", "bench-load", "plugins/echo.so", "plugins/echo.yaml"):
         if not (pathlib.Path(args.build) / name).exists():
             raise SystemExit(f"bench: {args.build}/{name} is missing: ./dev build first")
+    if os.getloadavg()[0] > 0.5:
+        print(f"bench: the machine is busy (load {os.getloadavg()[0]:.1f}); the start-up figure suffers most", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="manifold-bench-") as work:
         bench = Bench(args, pathlib.Path(work))
         bench.prepare()
