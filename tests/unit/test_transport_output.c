@@ -80,9 +80,10 @@ static void expect_line(int fd, unsigned number)
 }
 
 /* Fills the queue beyond `high` while nobody reads, then reads it all. */
-static void slow_reader(int writer, int reader)
+static void slow_reader(int writer, int reader, enum channel_kind kind)
 {
     begin(writer);
+    ck_assert_int_eq(t.out.channel.kind, kind);
     unsigned count = 0;
     while (!t.out.full) {
         ck_assert_int_eq(put(count++), 0);
@@ -113,7 +114,24 @@ START_TEST(slow_reader_of_a_pipe)
     int fd[2];
     ck_assert_int_eq(pipe2(fd, O_CLOEXEC), 0);
     int shared = dup(fd[1]);
-    slow_reader(fd[1], fd[0]);
+    slow_reader(fd[1], fd[0], CHANNEL_OWN);
+    ck_assert_int_eq(fcntl(shared, F_GETFL) & O_NONBLOCK, 0);
+    close(shared);
+    close(fd[0]);
+}
+END_TEST
+
+/* As under sudo -u: the pipe belongs to somebody else and /proc refuses to open it anew. */
+START_TEST(slow_reader_of_a_pipe_of_another_user)
+{
+    int fd[2];
+    if (geteuid() != 0)
+        return;
+    ck_assert_int_eq(pipe2(fd, O_CLOEXEC), 0);
+    int shared = dup(fd[1]);
+    ck_assert_int_eq(seteuid(65534), 0);
+    slow_reader(fd[1], fd[0], CHANNEL_SHARED);
+    ck_assert_int_eq(seteuid(0), 0);
     ck_assert_int_eq(fcntl(shared, F_GETFL) & O_NONBLOCK, 0);
     close(shared);
     close(fd[0]);
@@ -125,7 +143,7 @@ START_TEST(slow_reader_of_a_socket)
     int fd[2];
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
     int shared = dup(fd[1]);
-    slow_reader(fd[1], fd[0]);
+    slow_reader(fd[1], fd[0], CHANNEL_SOCKET);
     ck_assert_int_eq(fcntl(shared, F_GETFL) & O_NONBLOCK, 0);
     close(shared);
     close(fd[0]);
@@ -297,6 +315,7 @@ int main(void)
     Suite *suite = suite_create("output");
     TCase *c = tcase_create("output");
     tcase_add_test(c, slow_reader_of_a_pipe);
+    tcase_add_test(c, slow_reader_of_a_pipe_of_another_user);
     tcase_add_test(c, slow_reader_of_a_socket);
     tcase_add_test(c, file_keeps_its_offset);
     tcase_add_test(c, null_and_full_devices);
