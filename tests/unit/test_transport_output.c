@@ -150,6 +150,29 @@ START_TEST(slow_reader_of_a_socket)
 }
 END_TEST
 
+/* A reader that keeps up but never catches up: what is written must not stay in memory. */
+START_TEST(queue_that_is_never_empty_stays_small)
+{
+    int fd[2];
+    ck_assert_int_eq(pipe2(fd, O_CLOEXEC), 0);
+    begin(fd[1]);
+    unsigned count = 0, taken = 0;
+    while (output_unsent(&t.out) < HIGH / 4) {
+        ck_assert_int_eq(put(count++), 0);
+        output_flush(&t.out);
+    }
+    while (taken < 20000) {
+        expect_line(fd[0], taken++);
+        ck_assert_int_eq(put(count++), 0);
+        uv_run(&t.loop, UV_RUN_NOWAIT);
+        ck_assert_uint_gt(output_unsent(&t.out), 0);
+        ck_assert_uint_le(t.out.buf.cap, 2 * HIGH);
+    }
+    finish();
+    close(fd[0]);
+}
+END_TEST
+
 START_TEST(file_keeps_its_offset)
 {
     char name[] = "/tmp/manifold-output-XXXXXX";
@@ -317,6 +340,7 @@ int main(void)
     tcase_add_test(c, slow_reader_of_a_pipe);
     tcase_add_test(c, slow_reader_of_a_pipe_of_another_user);
     tcase_add_test(c, slow_reader_of_a_socket);
+    tcase_add_test(c, queue_that_is_never_empty_stays_small);
     tcase_add_test(c, file_keeps_its_offset);
     tcase_add_test(c, null_and_full_devices);
     tcase_add_test(c, end_of_an_idle_reader_is_noticed);
