@@ -30,11 +30,22 @@ void buf_release(struct buf *b);
 void buf_clear(struct buf *b, size_t keep);
 /* Room for n more bytes behind len. */
 int buf_reserve(struct buf *b, size_t n);
-int buf_append(struct buf *b, const void *data, size_t n);
+/* When there is no room: grows, or fails. */
+int buf_append_slow(struct buf *b, const void *data, size_t n);
 int buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int buf_vprintf(struct buf *b, const char *fmt, va_list ap);
 /* Appends a NUL that is not counted in len; NULL on error. */
 const char *buf_cstr(struct buf *b);
+
+static inline int buf_append(struct buf *b, const void *data, size_t n)
+{
+    if (n > b->cap - b->len || n > b->max - b->len)
+        return buf_append_slow(b, data, n);
+    if (n)
+        memcpy(b->data + b->len, data, n);
+    b->len += n;
+    return 0;
+}
 
 static inline int buf_str(struct buf *b, struct str s)
 {

@@ -11,7 +11,6 @@ static struct instance_entry *entry_of(const struct call *c)
 static void answer(struct call *c, struct outcome *o)
 {
     c->settled = true;
-    o->took_ns = clock_ns() - c->arrival;
     c->sink->done(c->user, o);
 }
 
@@ -36,17 +35,31 @@ static void answer_refusal(struct call *c, enum refusal_reason reason, const cha
 }
 
 /* Refused before it has a slot. */
-static struct call *refuse_request(const struct call_request *rq, enum refusal_reason reason,
-                                   uint64_t arrival)
+static struct call *refuse_request(const struct call_request *rq, enum refusal_reason reason)
 {
     struct instance *in = rq->instance;
     struct refusal r;
     refusal_fill(&r, reason, in, &in->manifest->entry[rq->entry]);
     count_refusal(&in->entry[rq->entry], reason);
-    rq->sink->done(
-        rq->user,
-        &(struct outcome){.end = CALL_REFUSED, .refusal = &r, .took_ns = clock_ns() - arrival});
+    rq->sink->done(rq->user, &(struct outcome){.end = CALL_REFUSED, .refusal = &r});
     return NULL;
+}
+
+bool call_request_fits(struct instance *in, uint32_t entry, size_t bytes, struct refusal *ret)
+{
+    const struct entry_spec *spec = &in->manifest->entry[entry];
+    if (bytes <= spec->limits.request)
+        return true;
+    refusal_fill(ret, REFUSED_REQUEST, in, spec);
+    in->entry[entry].count.calls++;
+    count_refusal(&in->entry[entry], REFUSED_REQUEST);
+    return false;
+}
+
+void call_count_misfit(struct instance *in, uint32_t entry)
+{
+    in->entry[entry].count.calls++;
+    in->entry[entry].count.errors++;
 }
 
 /* --- ending --- */
@@ -82,9 +95,14 @@ static void answer_result(struct call *c)
         fault(c, "finished with MF_NEED_INPUT, which this build can't pass on to a client");
         return;
     case MF_FAULT:
+        if (r->over) { /* it gave up because its result did not fit */
+            answer_refusal(c, REFUSED_RESULT, NULL);
+            return;
+        }
         log_line(LOG_ERROR, c->instance->name, "%.*s failed: %.*s", STR_FMT(c->spec->name),
                  STR_FMT(detail));
-        answer_refusal(c, REFUSED_FAULT, NULL);
+        /* It may have ended so because its result was refused: that is what helps the client. */
+        answer_refusal(c, r->over ? REFUSED_RESULT : REFUSED_FAULT, NULL);
         return;
     default:
         c->instance->misuse++;
@@ -230,6 +248,17 @@ static bool has_permit(const struct instance *in, uint32_t entry)
            in->entry[entry].running < in->manifest->entry[entry].limits.concurrency;
 }
 
+/* Is there a place in the queue?  While the library loads those wait too that would run otherwise.
+ */
+static bool has_place(const struct instance *in, uint32_t entry)
+{
+    const struct limits *all = &in->manifest->instance.limits;
+    const struct limits *own = &in->manifest->entry[entry].limits;
+    bool ready = in->state == INSTANCE_READY;
+    return in->queued < all->queue + (ready ? 0 : all->concurrency) &&
+           in->entry[entry].queued < own->queue + (ready ? 0 : own->concurrency);
+}
+
 static void leave_queue(struct call *c)
 {
     list_remove(&c->waiting);
@@ -315,28 +344,26 @@ static void call_init(struct call *c, const struct call_request *rq, uint64_t ar
 struct call *call_start(struct engine *en, const struct call_request *rq)
 {
     struct instance *in = rq->instance;
-    const struct entry_spec *spec = &in->manifest->entry[rq->entry];
     uint64_t arrival = clock_ns();
     in->entry[rq->entry].count.calls++;
     if (en->stopping)
-        return refuse_request(rq, REFUSED_STOPPING, arrival);
+        return refuse_request(rq, REFUSED_STOPPING);
     if (in->state == INSTANCE_FAILED || in->state == INSTANCE_CLOSED ||
         (in->state == INSTANCE_READY && !in->plugin))
-        return refuse_request(rq, REFUSED_LOAD, arrival);
+        return refuse_request(rq, REFUSED_LOAD);
     bool now = in->state == INSTANCE_READY && !in->queued && has_permit(in, rq->entry);
-    if (!now && (in->queued >= in->manifest->instance.limits.queue ||
-                 in->entry[rq->entry].queued >= spec->limits.queue))
-        return refuse_request(rq, REFUSED_QUEUE, arrival);
+    if (!now && !has_place(in, rq->entry))
+        return refuse_request(rq, REFUSED_QUEUE);
     struct call *c = table_take(en);
     if (!c)
-        return refuse_request(rq, REFUSED_CALLS, arrival);
+        return refuse_request(rq, REFUSED_CALLS);
     call_init(c, rq, arrival);
     uint32_t generation = c->generation;
     if (!now || rq->kind == MF_RESOURCE)
         keep_input(c);
     if (c->input.failed) {
         table_give(en, c);
-        return refuse_request(rq, REFUSED_MEMORY, arrival);
+        return refuse_request(rq, REFUSED_MEMORY);
     }
     if (now) {
         call_run(c);

@@ -89,6 +89,10 @@ void deadline_clear(struct engine *en, struct call *c)
     uint32_t at = c->heap - 1;
     c->heap = 0;
     struct call *last = d->heap[--d->count];
+    if (d->count == 0) { /* an armed timer would cost every turn of an otherwise idle loop */
+        uv_timer_stop(&d->timer);
+        d->armed = 0;
+    }
     if (last == c)
         return;
     if (at > 0 && last->due < d->heap[(at - 1) / 2]->due)

@@ -54,7 +54,6 @@ struct outcome {
     struct str structured;         /* JSON; {NULL,0}: none.  Completion: the completion object */
     struct str message;            /* CALL_BAD_PARAMS: plain text; else empty */
     const struct refusal *refusal; /* CALL_REFUSED */
-    uint64_t took_ns;              /* arrival to end */
 };
 
 /* Where a call's answers go; on the loop.  None of them may start a call inside itself. */
@@ -84,6 +83,11 @@ struct call_request {
  * NULL: the call ended inside (sink->done() has run).  Else the call, valid until done() or
  * call_cancel(). */
 struct call *call_start(struct engine *en, const struct call_request *rq);
+/* May arguments of this size go to the entry?  False: over limits.request, *ret says so, and the
+ * call counts as refused.  To be asked before the arguments are validated. */
+bool call_request_fits(struct instance *in, uint32_t entry, size_t bytes, struct refusal *ret);
+/* Counts a call that ended before call_start(): its arguments did not fit the schema. */
+void call_count_misfit(struct instance *in, uint32_t entry);
 /* Nobody waits any more: done() will not run, the user pointer is forgotten. */
 void call_cancel(struct call *c);
 

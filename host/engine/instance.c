@@ -1,6 +1,7 @@
 /* From a manifest to an open plugin: stage, probe, map, compare, open(). */
 #include "engine/internal.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -15,12 +16,11 @@ const char *instance_state_name(enum instance_state s)
     return state_name[s];
 }
 
-struct instance *instance_new(struct engine *en, const struct manifest *m, int dirfd_take)
+struct instance *instance_new(struct engine *en, const struct manifest *m)
 {
     struct instance *in = xcalloc(1, sizeof(*in));
     in->engine = en;
     in->manifest = m;
-    in->dirfd = dirfd_take;
     in->entry = xcalloc(m->entries, sizeof(*in->entry));
     in->name = xstrndup(m->name.p, m->name.n);
     list_init(&in->waiting);
@@ -33,16 +33,8 @@ struct instance *instance_new(struct engine *en, const struct manifest *m, int d
     return in;
 }
 
-static void close_directory(struct instance *in)
-{
-    if (in->dirfd >= 0)
-        close(in->dirfd);
-    in->dirfd = -1;
-}
-
 static void fail(struct instance *in, const struct err *e)
 {
-    close_directory(in);
     in->state = INSTANCE_FAILED;
     in->error = xstrndup(e->text, strlen(e->text));
     log_line(LOG_ERROR, in->name, "not served: %s", in->error);
@@ -83,7 +75,6 @@ static int finish_load(struct instance *in, struct err *e)
         fail(in, e);
         return r;
     }
-    close_directory(in);
     in->state = INSTANCE_READY;
     in->loads++;
     log_line(LOG_INFO, in->name, "loaded %s (sha256 %.12s)", in->manifest->library,
@@ -109,9 +100,17 @@ static void on_probed(void *arg, struct library *lib, int status, const struct e
 
 static int stage(struct instance *in, struct err *e)
 {
+    const char *directory = in->manifest->directory;
     in->state = INSTANCE_LOADING;
-    int r = library_stage(in->dirfd, in->manifest->directory, in->manifest->library,
-                          in->engine->options.keep_libraries, &in->library, e);
+    /* Opened now, not kept open since the start: a thousand plugins would need as many descriptors.
+     * library_stage() looks at owner and mode of the directory itself. */
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int r = fd < 0 ? err_set(e, -errno, "%s: expected the plugin's directory, found: %s", directory,
+                             strerror(errno))
+                   : library_stage(fd, directory, in->manifest->library,
+                                   in->engine->options.keep_libraries, &in->library, e);
+    if (fd >= 0)
+        close(fd);
     if (r)
         fail(in, e);
     return r;
@@ -122,7 +121,6 @@ static bool needs_no_library(struct instance *in)
     if (in->manifest->library)
         return false;
     in->state = INSTANCE_READY;
-    close_directory(in);
     return true;
 }
 
@@ -166,7 +164,6 @@ void instance_close(struct instance *in)
 
 void instance_free(struct instance *in)
 {
-    close_directory(in);
     list_remove(&in->in_engine);
     free(in->entry);
     free(in->name);

@@ -39,7 +39,6 @@ struct instance {
     mf_host host; /* first: the plugin's handle is its address */
     struct engine *engine;
     const struct manifest *manifest; /* borrowed, outlives the instance */
-    int dirfd;                       /* owned; the source directory; -1 once loaded */
     enum instance_state state;
     char *error;             /* owned; one sentence; NULL unless FAILED */
     struct library *library; /* NULL until staged */
@@ -60,8 +59,8 @@ struct instance {
     _Atomic uint64_t log_dropped; /* lines over limits.log; any thread */
 };
 
-/* `dirfd` is taken over.  The manifest must have been read with a library or need none. */
-struct instance *instance_new(struct engine *en, const struct manifest *m, int dirfd_take);
+/* Of a manifest that has a library or needs none. */
+struct instance *instance_new(struct engine *en, const struct manifest *m);
 /* Starts loading unless it was started before; for `load: eager`.  Returns at once. */
 void instance_load(struct instance *in);
 /* The same and waits, for `check` and `call`: 0, or -EINVAL with the sentence. */

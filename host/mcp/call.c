@@ -202,17 +202,3 @@ bool finish_failed(const struct request *r, const struct outcome *o)
     }
     return false;
 }
-
-bool request_over(const struct entry *en, size_t bytes, struct refusal *ret)
-{
-    uint64_t limit = en->spec->limits.request;
-    if (bytes <= limit)
-        return false;
-    ret->reason = REFUSED_REQUEST;
-    ret->retry_after_ms = -1;
-    snprintf(ret->text, sizeof(ret->text),
-             "expected arguments of at most %" PRIu64
-             " bytes (limits.request of plugin %s), found %zu",
-             limit, en->instance->name, bytes);
-    return true;
-}

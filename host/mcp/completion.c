@@ -167,7 +167,7 @@ static void ask_library(struct session *s, const struct message *m, const struct
                                                                  : STR("{}"));
     buf_lit(b, "}");
     struct call_request rq = {.kind = MF_COMPLETION, .args = buf_view(b)};
-    if (request_over(en, rq.args.n, &over))
+    if (!call_request_fits(en->instance, en->index, rq.args.n, &over))
         reply_refusal(&m->answer, &over);
     else
         call_begin(s, m, en, &rq, finish_completion);

@@ -223,8 +223,6 @@ void call_begin(struct session *s, const struct message *m, const struct entry *
 void request_cancel(struct request *r, bool listening);
 /* Answers what every method but tools/call answers alike.  False: o is a result. */
 bool finish_failed(const struct request *r, const struct outcome *o);
-/* Are the arguments (or the URI) over limits.request?  Then *ret says so. */
-bool request_over(const struct entry *en, size_t bytes, struct refusal *ret);
 
 /* --- batch.c --- */
 

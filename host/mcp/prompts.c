@@ -147,7 +147,7 @@ void prompts_get(struct session *s, const struct message *m)
         return;
     struct call_request rq = {.kind = MF_PROMPT, .args = args ? json_raw(&s->doc, args) : STR_NONE};
     struct refusal over;
-    if (request_over(en, rq.args.n, &over))
+    if (!call_request_fits(en->instance, en->index, rq.args.n, &over))
         reply_refusal(&m->answer, &over);
     else if (en->spec->json_messages.n)
         answer_from_manifest(s, m, en->spec, args);

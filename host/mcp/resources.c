@@ -61,7 +61,7 @@ void resources_read(struct session *s, const struct message *m)
         return;
     }
     struct refusal over;
-    if (request_over(en, rq.uri.n, &over))
+    if (!call_request_fits(en->instance, en->index, rq.uri.n, &over))
         reply_refusal(&m->answer, &over);
     else
         call_begin(s, m, en, &rq, finish_resource);

@@ -44,6 +44,7 @@ static bool arguments_fit(struct session *s, const struct message *m, const stru
     if (!en->spec->input ||
         !schema_validate(en->spec->input, args ? &s->doc : &s->nothing, args, SCHEMA_STEPS, &e))
         return true;
+    call_count_misfit(en->instance, en->index);
     schema_error_text(&e, "arguments", &text);
     reply_tool_error(s, &m->answer, text.text, NULL);
     return false;
@@ -70,7 +71,7 @@ void tools_call(struct session *s, const struct message *m)
     }
     struct call_request rq = {.kind = MF_TOOL, .args = args ? json_raw(&s->doc, args) : STR_NONE};
     struct refusal over;
-    if (request_over(en, rq.args.n, &over)) {
+    if (!call_request_fits(en->instance, en->index, rq.args.n, &over)) {
         reply_tool_error(s, &m->answer, over.text, &over);
         return;
     }

@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -91,9 +92,61 @@ static void note_manifest(const struct manifest *m, const char *name)
         log_line(LOG_WARN, name, "%s", m->warning[i]);
     for (uint32_t i = 0; i < m->dormants; i++)
         log_line(LOG_INFO, name, "%s: accepted, not in force in this build", m->dormant[i]);
-    if (m->library && m->instance.isolation == ISOLATION_WORKER && m->isolation_asked)
-        log_line(LOG_WARN, name,
-                 "asks for isolation: worker; this build has no sandbox yet, it runs in-process");
+}
+
+/* "${data}" is the plugin's own directory, made when its config speaks of it. */
+static void make_data(struct host *h, const struct manifest *m, const char *name)
+{
+    char path[PATH_MAX];
+    int n = snprintf(path, sizeof(path), "%s/%s", h->settings->data, name);
+    if (!m->config.len || n < 0 || (size_t)n >= sizeof(path) ||
+        !memmem(m->config.data, m->config.len, path, (size_t)n))
+        return;
+    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = 0;
+        mkdir(path, 0700);
+        *slash = '/';
+    }
+    if (mkdir(path, 0700) < 0 && errno != EEXIST)
+        host_problem(h, name, false, "%s: expected to make the plugin's own directory, found: %s",
+                     path, strerror(errno));
+}
+
+/* One line for all: in one address space nothing can be enforced, and the operator must know. */
+static void note_isolation(const struct host *h)
+{
+    struct buf names = BUF_INIT(512);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < h->manifests; i++) {
+        const struct manifest *m = h->manifest[i];
+        if (!m->library || m->instance.isolation != ISOLATION_WORKER)
+            continue;
+        buf_printf(&names, "%s%s", count++ ? ", " : "", h->instance[i] ? h->instance[i]->name : "");
+    }
+    if (count)
+        log_warn(
+            "isolation: worker is asked for by %u plugins, but this build has no sandbox yet: they "
+            "run inside the host: %.*s%s",
+            count, STR_FMT(buf_view(&names)), names.failed ? ", ..." : "");
+    buf_release(&names);
+}
+
+/* A name under `plugins` that no manifest has is most often a slip of the pen. */
+static void note_unknown_plugins(struct host *h)
+{
+    for (int which = 0; which < 2; which++) {
+        const struct document *d = which ? &h->settings->sets : &h->settings->doc;
+        json_ref all = d->json.nodes ? json_get(&d->json, 0, STR("plugins")) : 0;
+        if (!all || !json_is(&d->json, all, JSON_OBJECT))
+            continue;
+        json_each_member (&d->json, all, key) {
+            struct manifest named = {.name = json_inner(&d->json, key)};
+            if (!same_name(h, &named))
+                host_problem(h, "config", false,
+                             "%s: plugins.%.*s: there is no plugin of that name", d->path,
+                             STR_FMT(named.name));
+        }
+    }
 }
 
 static void add_manifest(struct host *h, struct job *j)
@@ -111,11 +164,12 @@ static void add_manifest(struct host *h, struct job *j)
         manifest_free(m);
     } else {
         note_manifest(m, name);
+        make_data(h, m, name);
         struct instance *in = NULL;
         if (j->library_error)
             host_problem(h, name, true, "%s", j->e.text);
         else
-            in = instance_new(h->engine, m, fcntl(j->dirfd, F_DUPFD_CLOEXEC, 10));
+            in = instance_new(h->engine, m);
         h->manifest = realloc(h->manifest, (h->manifests + 1) * sizeof(struct manifest *));
         h->instance = realloc(h->instance, (h->manifests + 1) * sizeof(struct instance *));
         BUG_ON(!h->manifest || !h->instance);
@@ -247,6 +301,8 @@ void sources_read(struct host *h)
             host_problem(h, stem, true, "%s", j->e.text);
         free(j->file);
     }
+    note_isolation(h);
+    note_unknown_plugins(h);
     for (uint32_t i = 0; i < n; i++) {
         if (dirfd[i] >= 0)
             close(dirfd[i]);

@@ -226,7 +226,7 @@ static void client_load(const char *yaml)
     ck_assert_msg(!manifest_parse(h->settings, &client.source, str_of(yaml), "fake.yaml",
                                   &h->manifest[0], &e),
                   "%s", e.text);
-    struct instance *in = instance_new(h->engine, h->manifest[0], -1);
+    struct instance *in = instance_new(h->engine, h->manifest[0]);
     in->plugin = &client_plugin;
     in->self = &in->host;
     in->state = INSTANCE_READY;

@@ -148,7 +148,8 @@ static void keep(char *to, size_t room, struct str s)
 
 static void on_done(void *user, const struct outcome *o)
 {
-    (void)user;
+    if (user)
+        *(struct call **)user = NULL;
     t.done++;
     t.end = o->end;
     t.reason = o->refusal ? o->refusal->reason : REFUSED_REASONS;
@@ -176,7 +177,8 @@ static void on_log(void *user, int level, struct str logger, struct str text)
 
 static const struct call_sink sink = {on_done, on_progress, on_log};
 
-static struct call *start(uint32_t entry, const char *args)
+/* *live, unless NULL, is the call as long as it is the client's to cancel. */
+static struct call *start_as(uint32_t entry, const char *args, struct call **live)
 {
     static const uint32_t kinds[] = {MF_TOOL, MF_TOOL, MF_TOOL, MF_TOOL, MF_RESOURCE, MF_PROMPT};
     return call_start(t.engine, &(struct call_request){.instance = t.in,
@@ -185,8 +187,14 @@ static struct call *start(uint32_t entry, const char *args)
                                                        .args = str_of(args),
                                                        .uri = STR("x://y"),
                                                        .sink = &sink,
+                                                       .user = live,
                                                        .progress = true,
                                                        .log_level = MF_LOG_INFO});
+}
+
+static struct call *start(uint32_t entry, const char *args)
+{
+    return start_as(entry, args, NULL);
 }
 
 static void run_until_done(unsigned count)
@@ -197,7 +205,7 @@ static void run_until_done(unsigned count)
 
 static struct instance *make(void)
 {
-    struct instance *in = instance_new(t.engine, t.manifest, -1);
+    struct instance *in = instance_new(t.engine, t.manifest);
     in->plugin = &fake;
     in->state = INSTANCE_READY;
     in->entry[BLOCK].binding.flags = MF_TOOL_BLOCKING;
@@ -438,35 +446,31 @@ START_TEST(random_orders_keep_the_permits)
 {
     unsigned seed = 20261122, started = 0, cancelled = 0;
     struct call *live[64] = {0};
-    mf_call handle[64] = {0};
     t.manifest->instance.limits.queue_wait = t.manifest->entry[ACT].limits.queue_wait = 2000000;
     t.manifest->entry[ACT].limits.timeout = 3000000;
     for (int step = 0; step < 20000; step++) {
         int k = rand_r(&seed) % 64;
         switch (rand_r(&seed) % 6) {
         case 0:
-        case 1: {
-            unsigned before = t.helds;
-            struct call *c = start(ACT, "{\"hold\":1}");
-            started++;
-            live[k] = NULL;
-            if (c && t.helds == before + 1) {
-                handle[k] = t.last;
-                live[k] = c;
+        case 1:
+            if (!live[k]) {
+                started++;
+                live[k] = start_as(ACT, "{\"hold\":1}", &live[k]);
             }
             break;
-        }
         case 2:
         case 3:
-            if (handle[k])
-                host()->finish(host(), handle[k], MF_DONE, lit(""));
+            host()->finish(host(), t.held[k], MF_DONE, lit(""));
             break;
         case 4:
-            if (live[k] && host()->is_cancelled(host(), handle[k]) == 0) {
-                call_cancel(live[k]);
-                cancelled++;
+            for (int i = k; i < k + 64 && rand_r(&seed) % 4; i++) {
+                if (live[i % 64]) {
+                    call_cancel(live[i % 64]);
+                    live[i % 64] = NULL;
+                    cancelled++;
+                    break;
+                }
             }
-            live[k] = NULL;
             break;
         default:
             /* Now and then long enough for queue_wait and timeout to come. */
