@@ -230,13 +230,14 @@ void call_run(struct call *c)
                                    .meta = {c->meta.p, c->meta.n},
                                });
     c->in_call = false;
+    if (c->ended_inside) {
+        call_settle(c);
+        return;
+    }
     pthread_mutex_lock(&c->lock);
-    bool ended = c->state == SLOT_ENDED && !c->posted;
     bool running = c->state == SLOT_RUNNING;
     pthread_mutex_unlock(&c->lock);
-    if (ended)
-        call_settle(c);
-    else if (running)
+    if (running) /* else another thread has finished it and the post is on its way */
         deadline_set(en, c, c->deadline);
 }
 
@@ -328,7 +329,7 @@ static void call_init(struct call *c, const struct call_request *rq, uint64_t ar
     c->log_level = rq->log_level;
     c->arrival = arrival;
     c->deadline = arrival + spec->limits.timeout;
-    c->in_call = c->blocking = c->thread_done = c->end_seen = c->settled = c->posted = false;
+    c->in_call = c->ended_inside = c->blocking = c->thread_done = c->end_seen = c->settled = false;
     c->client = CLIENT_WAITS;
     c->progress = -1;
     c->events = 0;

@@ -220,11 +220,10 @@ static mf_status host_finish(const mf_host *h, mf_call call, int32_t how, mf_byt
         memcpy(c->detail, text.p, c->detail_len);
     c->state = SLOT_ENDED;
     /* Inside call() on the loop the caller's frame settles it: no wake-up is needed. */
-    bool inline_end = on_loop(in->engine) && c->in_call;
-    c->posted = !inline_end;
-    struct engine *en = in->engine;
-    if (!inline_end)
-        post_send(&en->posts, &c->ended);
+    if (on_loop(in->engine) && c->in_call)
+        c->ended_inside = true;
+    else
+        post_send(&in->engine->posts, &c->ended);
     pthread_mutex_unlock(&c->lock);
     return s;
 }

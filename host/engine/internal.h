@@ -65,7 +65,6 @@ struct call {
     int how;                   /* under lock: of finish() */
     char detail[512];          /* under lock: of finish(), cut */
     uint32_t detail_len;
-    bool posted; /* under lock: `ended` is in the queue */
     struct post ended, returned;
 
     struct engine *engine;
@@ -80,6 +79,7 @@ struct call {
     uint64_t due;               /* ns: key in the deadline heap */
     uint32_t heap;              /* index in it + 1; 0: not in it */
     bool in_call;               /* call() of the plugin is on the stack of the loop */
+    bool ended_inside;          /* finish() came within it, on the loop */
     bool blocking;              /* runs on a thread of the plugin */
     bool thread_done;           /* blocking: call() has returned */
     bool end_seen;              /* finish() has reached the loop */

@@ -135,6 +135,8 @@ static void serve_turn(struct stdio *s)
         take_in(s);
     if (s->held)
         hand_over(s);
+    /* At once, not at the end of the loop's turn: the client waits for it. */
+    output_flush(&s->out);
     update_watch(s);
 }
 
