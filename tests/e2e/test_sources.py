@@ -222,8 +222,9 @@ class Broken(Base):
         with serve(self.f.path + "/d") as s:
             found = {p: t for p, t, _ in problem_list(s)}
             self.assertEqual(set(found), set(self.SLIPS))
-            log = s.log()
             s.echo()
+            s.finish()
+            log = s.log()
         out, _ = run("check", "--trust", "--plugins", self.f.path + "/d", expect=1)
         for name, (_, line, column, text) in self.SLIPS.items():
             place = "%s/d/%s.yaml:%d:%s" % (self.f.path, name, line,
