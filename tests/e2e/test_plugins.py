@@ -2,8 +2,11 @@
 of the table, its sentence stands in the log and in manifold://status, and the same process answers
 another plugin afterwards.  The controls show that each protection is what makes that true."""
 
+import contextlib
 import json
 import os
+import select
+import time
 import unittest
 
 import harness
@@ -247,19 +250,45 @@ class Behaviour(unittest.TestCase):
             self.assertGreater(p["logDropped"], 99000)
             self.assertLessEqual(lines, 100000 - p["logDropped"])
 
+    def probes(self, plugin):
+        """Processes that have this plugin mapped and are a probe: that has its two words alone."""
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError):
+                with open("/proc/%s/cmdline" % pid, "rb") as f:
+                    words = f.read().split(b"\0")
+                with open("/proc/%s/maps" % pid) as f:
+                    if words[1:2] == [b"probe"] and "memfd:%s.so" % plugin in f.read():
+                        found.append(pid)
+        return set(found)
+
     def test_no_child_of_a_probe_survives(self):
+        before = self.probes("fork_constructor")
         with start("fork_constructor") as s:
             s.call("fork_constructor")
-            mine = []
-            for pid in filter(str.isdigit, os.listdir("/proc")):
-                try:
-                    with open("/proc/%s/cmdline" % pid, "rb") as f:
-                        line = f.read()
-                except OSError:
-                    continue
-                if b"\0probe\0" in line and b"fork_constructor" in line:
-                    mine.append(line)
-            self.assertEqual(mine, [])
+            self.gone(self.probes("fork_constructor") - before)
+
+    def gone(self, pids):
+        """They have been killed; perhaps they have not ended yet."""
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                poll = select.poll()
+                poll.register(os.pidfd_open(int(pid)), select.POLLIN)
+                self.assertTrue(poll.poll(2000), "a probe lives on")
+
+    def test_end_in_the_middle_of_a_probe(self):
+        """The host does not wait for it, and leaves nothing behind."""
+        for end in ("close_stdin", "signal"):
+            before = self.probes("hang_constructor")
+            with start("hang_constructor") as s:
+                s.send(modern("tools/call", {"name": "hang_constructor"}, "hang"))
+                deadline = time.monotonic() + 5
+                while not (mine := self.probes("hang_constructor") - before):
+                    s.echo()
+                    self.assertLess(time.monotonic(), deadline, "there is no probe")
+                getattr(s, end)()
+                self.assertEqual(s.wait(5), 0)
+                self.gone(mine)
 
     def test_slow_quiesce_ends_all_the_same(self):
         with start("slow_quiesce") as s:
