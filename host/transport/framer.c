@@ -96,7 +96,7 @@ static bool is_blank(const char *p, size_t n)
 /* The line at start, which ends before `stop`; `next` is where the one after it begins. */
 static enum framer_event take_line(struct framer *f, size_t stop, size_t next, struct str *ret)
 {
-    struct str line = {f->data + f->start, stop - f->start};
+    struct str whole = {f->data + f->start, stop - f->start}, line = whole;
     if (line.n && line.p[line.n - 1] == '\r')
         line.n--;
     f->start = f->searched = next;
@@ -104,7 +104,9 @@ static enum framer_event take_line(struct framer *f, size_t stop, size_t next, s
         if (!f->skipping)
             idscan_start(&f->scan);
         f->skipping = false;
-        idscan_feed(&f->scan, line);
+        /* The CR too: it may have been fed with an earlier piece, and how the bytes came in pieces
+         * must not decide whether a number at the end is whole. */
+        idscan_feed(&f->scan, whole);
         *ret = idscan_id(&f->scan);
         return FRAMER_OVERSIZE;
     }

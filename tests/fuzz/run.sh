@@ -9,8 +9,10 @@ for target in framer:json reader:json manifest:yaml; do
     name=${target%:*} dict=${target#*:}
     mkdir -p "$cache/$name"
     log="$cache/$name.log"
+    seeds=
+    [ -d "$here/$name" ] && seeds="$here/$name"
     if ! "$build/fuzz_$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
-        -artifact_prefix="$cache/crash-$name-" -dict="$here/$dict.dict" "$cache/$name" >"$log" 2>&1; then
+        -artifact_prefix="$cache/crash-$name-" -dict="$here/$dict.dict" "$cache/$name" $seeds >"$log" 2>&1; then
         tail -n 40 "$log"
         echo "fuzz: $name found something; the input is beside $log"
         exit 1
