@@ -40,12 +40,15 @@ class Failure(AssertionError):
 
 
 def main():
-    """For the end of a test file: unittest, or 77 when there is no binary."""
+    """For the end of a test file: unittest, or 77 when there is no binary or nothing could run."""
     if not BINARY or not PLUGINS or not os.path.exists(BINARY):
         print("MANIFOLD and MANIFOLD_PLUGINS are not set, or there is no binary: skipped")
         sys.exit(77)
     import unittest
-    unittest.main(module="__main__", verbosity=2)
+    result = unittest.main(module="__main__", verbosity=2, exit=False).result
+    if not result.wasSuccessful():
+        sys.exit(1)
+    sys.exit(77 if len(result.skipped) >= result.testsRun else 0)
 
 
 def no_duplicates(pairs):

@@ -14,7 +14,8 @@ import support
 from harness import Failure, Server, modern
 from support import BAD, CONTROLS, Files
 
-with open(os.path.join(support.HERE, "..", "plugins", "expect.json")) as f:
+TABLE = os.path.join(support.HERE, "..", "plugins", "expect.json")
+with open(TABLE) as f:
     CASES = [c for c in json.load(f) if os.path.isdir(os.path.join(BAD, c["plugin"]))]
 HELD = [c for c in CASES if c["result"] != "dies"]
 DIED = "of this the host dies in-process; only a worker can hold it"
@@ -93,6 +94,12 @@ def check(s, case, timeout=harness.TIMEOUT):
 
 class Each(unittest.TestCase):
     """One host for each; the cases are added below."""
+
+    def test_the_table_is_whole(self):
+        """gnu_unique is there only where there is a C++ compiler."""
+        with open(TABLE) as f:
+            listed = {c["plugin"] for c in json.load(f)}
+        self.assertEqual(set(os.listdir(BAD)) | {"gnu_unique"}, listed | {"gnu_unique"})
 
 
 class Controls(unittest.TestCase):
