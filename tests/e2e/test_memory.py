@@ -75,7 +75,7 @@ class Memory(unittest.TestCase):
             print("PSS idle %d KiB, after 1 MiB echoes +%d, quiet +%d"
                   % (idle, at_once - idle, later - idle), flush=True)
             self.assertLess(at_once, idle + 10 * MIB)
-            self.assertLess(later, idle + 4 * MIB)
+            self.assertLess(later, idle + 2 * MIB)
 
     def test_idle(self):
         with self.serve() as s:
