@@ -13,7 +13,7 @@ void bug_at(const char *file, int line, const char *fmt, ...)
     int n = snprintf(text, sizeof(text), "manifold: BUG at %s:%d: ", file, line);
     va_list ap;
     va_start(ap, fmt);
-    n += vsnprintf(text + n, sizeof(text) - (size_t)n, fmt, ap);
+    vsnprintf(text + n, sizeof(text) - (size_t)n, fmt, ap);
     va_end(ap);
     log_emergency(text);
     abort();

@@ -178,6 +178,7 @@ static bool tracked_run(struct schema_frame *f, const struct schema_unit *unit, 
         return false;
     f->seen = &own;
     bool ok = ops_run(f, unit, type);
+    f->seen = outer;
     if (ok && outer)
         schema_seen_merge(outer, &own);
     schema_seen_release(&own);
