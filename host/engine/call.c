@@ -215,14 +215,11 @@ void call_run(struct call *c)
         return;
     }
     c->in_call = true;
-    uint32_t ref_kind = c->kind != MF_COMPLETION        ? 0
-                        : c->spec->kind == ENTRY_PROMPT ? MF_PROMPT
-                                                        : MF_RESOURCE;
     in->plugin->call(in->self, &(mf_request){
                                    .size = sizeof(mf_request),
                                    .kind = c->kind,
                                    .index = entry_of(c)->binding.index,
-                                   .ref_kind = ref_kind,
+                                   .ref_kind = call_ref_kind(c),
                                    .call = call_handle(c),
                                    .deadline_ns = c->deadline,
                                    .args = {c->args.p, c->args.n},
@@ -239,6 +236,13 @@ void call_run(struct call *c)
     pthread_mutex_unlock(&c->lock);
     if (running) /* else another thread has finished it and the post is on its way */
         deadline_set(en, c, c->deadline);
+}
+
+uint32_t call_ref_kind(const struct call *c)
+{
+    if (c->kind != MF_COMPLETION)
+        return 0;
+    return c->spec->kind == ENTRY_PROMPT ? MF_PROMPT : MF_RESOURCE;
 }
 
 /* --- admission --- */
@@ -287,6 +291,16 @@ void instance_dispatch(struct instance *in)
         }
     }
     in->dispatching = false;
+}
+
+void instance_restart_waits(struct instance *in)
+{
+    uint64_t until = clock_ns();
+    list_each (it, &in->waiting) {
+        struct call *c = container_of(it, struct call, waiting);
+        uint64_t due = until + c->spec->limits.queue_wait;
+        deadline_set(in->engine, c, due < c->deadline ? due : c->deadline);
+    }
 }
 
 void instance_refuse_waiting(struct instance *in, enum refusal_reason reason, const char *text)

@@ -80,6 +80,7 @@ static int finish_load(struct instance *in, struct err *e)
     log_line(LOG_INFO, in->name, "loaded %s (sha256 %.12s)", in->manifest->library,
              library_hash(in->library));
     instance_dispatch(in);
+    instance_restart_waits(in);
     return 0;
 }
 

@@ -152,11 +152,15 @@ static inline bool on_loop(const struct engine *en)
 /* Its deadline (or longest wait) has come. */
 void call_due(struct call *c);
 void call_run(struct call *c);
+/* mf_request.ref_kind */
+uint32_t call_ref_kind(const struct call *c);
 /* Everything the plugin owed has come: gives the slot and the permits back, lets the next one in.
  */
 void call_settle(struct call *c);
 /* Refuses every call that waits for this instance. */
 void instance_refuse_waiting(struct instance *in, enum refusal_reason reason, const char *text);
+/* The library is there: from now on it is the plugin's queue that makes them wait. */
+void instance_restart_waits(struct instance *in);
 /* Runs what waits, oldest first, as far as there are permits. */
 void instance_dispatch(struct instance *in);
 void engine_check_stopped(struct engine *en);

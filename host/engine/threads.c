@@ -23,6 +23,7 @@ static void run_job(struct call *c)
                                    .size = sizeof(mf_request),
                                    .kind = c->kind,
                                    .index = in->entry[c->entry].binding.index,
+                                   .ref_kind = call_ref_kind(c),
                                    .call = call_handle(c),
                                    .deadline_ns = c->deadline,
                                    .args = {c->args.p, c->args.n},

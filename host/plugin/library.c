@@ -75,6 +75,20 @@ static int read_note(const struct sealed_copy *copy, struct plugin_note *ret, st
     return plugin_note_read(copy->fd, ret, e);
 }
 
+int library_check(int dirfd, const char *directory, const char *name, struct err *e)
+{
+    struct stat st;
+    struct plugin_note note;
+    int fd = library_open_source(dirfd, directory, name, &st, e);
+    if (fd < 0)
+        return fd;
+    int r = protection_off("note") ? 0 : plugin_note_read(fd, &note, e);
+    if (r)
+        err_prefix(e, "%s/%s", directory, name);
+    close(fd);
+    return r;
+}
+
 /* Under the lock.  Takes the copy, which is closed when equal bytes are there already. */
 static int enter(const char *name, struct sealed_copy *copy, struct library **ret, struct err *e)
 {

@@ -30,6 +30,9 @@ enum library_state { LIBRARY_STAGED, LIBRARY_PROBING, LIBRARY_PROBED, LIBRARY_LO
  * the sticky bit.  0 or negative errno with a sentence that names the file. */
 int library_stage(int dirfd, const char *directory, const char *name, const char *keep_dir,
                   struct library **ret, struct err *e);
+/* Looks at the file without mapping it: directory, owner, mode, ELF note.  0 or negative errno with
+ * a sentence that names the file.  Any thread. */
+int library_check(int dirfd, const char *directory, const char *name, struct err *e);
 /* "sha256 in hex", of the sealed bytes. */
 const char *library_hash(const struct library *lib);
 enum library_state library_state(const struct library *lib);

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "plugin/note.h"
+#include "plugin/library.h"
 
 enum { MAX_MANIFESTS = 10000, MAX_FILES = 20000, MAX_READERS = 4, FILES_PER_READER = 8 };
 
@@ -22,6 +22,7 @@ struct job {
     int dirfd; /* of the source; shared */
     char *file;
     struct manifest *manifest; /* NULL: e says why */
+    char *name;                /* owned; the instance's, NULL when the file could not be read */
     int library_error;         /* e says which */
     struct err e;
 };
@@ -58,23 +59,6 @@ static int check_directory(int fd, const char *path, struct err *e)
                        "%s: expected a directory that not everybody may write to, found mode %04o",
                        path, st.st_mode & 07777);
     return 0;
-}
-
-/* An early look at the library, without mapping it: a tool that can't work is not offered. */
-static int check_library(const struct manifest *m, int dirfd, struct err *e)
-{
-    if (!m->library)
-        return 0;
-    int fd = openat(dirfd, m->library, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return err_set(e, -errno, "%s/%s: expected the plugin's library, found: %s", m->directory,
-                       m->library, strerror(errno));
-    struct plugin_note note;
-    int r = protection_off("note") ? 0 : plugin_note_read(fd, &note, e);
-    if (r)
-        err_prefix(e, "%s/%s", m->directory, m->library);
-    close(fd);
-    return r;
 }
 
 static const struct manifest *same_name(const struct host *h, const struct manifest *m)
@@ -132,19 +116,30 @@ static void note_isolation(const struct host *h)
 }
 
 /* A name under `plugins` that no manifest has is most often a slip of the pen. */
-static void note_unknown_plugins(struct host *h)
+static bool is_known(const struct jobs *all, struct str name)
+{
+    for (uint32_t i = 0; i < all->count; i++) {
+        const struct job *j = &all->job[i];
+        struct str stem = {j->file, strcspn(j->file, ".")};
+        if (str_eq(stem, name) || str_eq(str_of(j->name), name))
+            return true;
+    }
+    return false;
+}
+
+static void note_unknown_plugins(struct host *h, const struct jobs *all)
 {
     for (int which = 0; which < 2; which++) {
         const struct document *d = which ? &h->settings->sets : &h->settings->doc;
-        json_ref all = d->json.nodes ? json_get(&d->json, 0, STR("plugins")) : 0;
-        if (!all || !json_is(&d->json, all, JSON_OBJECT))
+        json_ref plugins = d->json.nodes ? json_get(&d->json, 0, STR("plugins")) : 0;
+        if (!plugins || !json_is(&d->json, plugins, JSON_OBJECT))
             continue;
-        json_each_member (&d->json, all, key) {
-            struct manifest named = {.name = json_inner(&d->json, key)};
-            if (!same_name(h, &named))
+        json_each_member (&d->json, plugins, key) {
+            struct str name = json_inner(&d->json, key);
+            if (!is_known(all, name))
                 host_problem(h, "config", false,
                              "%s: plugins.%.*s: there is no plugin of that name", d->path,
-                             STR_FMT(named.name));
+                             STR_FMT(name));
         }
     }
 }
@@ -152,7 +147,7 @@ static void note_unknown_plugins(struct host *h)
 static void add_manifest(struct host *h, struct job *j)
 {
     struct manifest *m = j->manifest;
-    char *name = xstrndup(m->name.p, m->name.n);
+    const char *name = j->name = xstrndup(m->name.p, m->name.n);
     const struct manifest *first = same_name(h, m);
     if (!m->enabled) {
         log_line(LOG_INFO, name, "disabled by the host config");
@@ -176,7 +171,6 @@ static void add_manifest(struct host *h, struct job *j)
         h->manifest[h->manifests] = m;
         h->instance[h->manifests++] = in;
     }
-    free(name);
 }
 
 static char **list_files(int dirfd, uint32_t *ret_count)
@@ -264,7 +258,11 @@ static void *reader(void *arg)
         if (manifest_read(j->settings, j->source, j->dirfd, j->file, &j->manifest, &j->e))
             j->manifest = NULL;
         else if (j->manifest->enabled)
-            j->library_error = check_library(j->manifest, j->dirfd, &j->e);
+            /* An early look: a tool that can't work is not offered. */
+            j->library_error =
+                j->manifest->library
+                    ? library_check(j->dirfd, j->manifest->directory, j->manifest->library, &j->e)
+                    : 0;
     }
     return NULL;
 }
@@ -299,10 +297,13 @@ void sources_read(struct host *h)
             add_manifest(h, j);
         else
             host_problem(h, stem, true, "%s", j->e.text);
-        free(j->file);
     }
     note_isolation(h);
-    note_unknown_plugins(h);
+    note_unknown_plugins(h, &all);
+    for (uint32_t i = 0; i < all.count; i++) {
+        free(all.job[i].file);
+        free(all.job[i].name);
+    }
     for (uint32_t i = 0; i < n; i++) {
         if (dirfd[i] >= 0)
             close(dirfd[i]);

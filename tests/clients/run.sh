@@ -11,7 +11,7 @@ if ! cmp -s "$here/package-lock.json" "$dir/package-lock.json" || [ ! -e "$dir/i
     echo "clients: installing the pinned npm packages"
     rm -f "$dir/installed"
     cp "$here/package.json" "$here/package-lock.json" "$dir/"
-    if ! (cd "$dir" && npm ci --no-audit --no-fund --silent >npm.log 2>&1 </dev/null); then
+    if ! (cd "$dir" && npm ci --no-audit --no-fund --loglevel=error >npm.log 2>&1 </dev/null); then
         echo "clients: skipped: npm can't be reached ($(tail -n 1 "$dir/npm.log"))"
         exit 77
     fi

@@ -173,7 +173,9 @@ class Behaviour(unittest.TestCase):
 
     def test_all_at_once_under_load(self):
         """All bad plugins in one host, thousands of echoes between their calls."""
-        cases = [c for c in HELD for _ in range(min(c.get("times", 1), 3))]
+        # While others hold the loop, what is 100 ms late may be seen before the deadline is.
+        cases = [c for c in HELD for _ in range(min(c.get("times", 1), 3))
+                 if c["plugin"] != "finishes_late"]
         echoes = support.scaled(4000)
         with start(*[c["plugin"] for c in HELD]) as s:
             pid = s.process.pid
@@ -186,7 +188,11 @@ class Behaviour(unittest.TestCase):
                                 k) for k in range(i * each, (i + 1) * each)])
             want = set(calls) | set(range(each * len(cases)))
             while want:
-                m = s.recv()
+                try:
+                    m = s.recv()
+                except Failure as e:
+                    missing = sorted(calls[w]["tool"] if w in calls else "echo" for w in want)
+                    raise Failure("no answer to %s\n%s" % (missing, e))
                 if m is None:
                     raise Failure("the host is gone, %d answers are missing" % len(want))
                 if "method" in m:

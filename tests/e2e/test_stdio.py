@@ -51,6 +51,11 @@ class Kinds(unittest.TestCase):
         self.serve("socket", "pipe")
 
     def test_terminals(self):
+        try:
+            for fd in os.openpty():
+                os.close(fd)
+        except OSError as e:
+            self.skipTest("this machine gives no terminals: %s" % e)
         self.serve("tty", "pipe")
         self.serve("pipe", "tty")
         self.serve("tty", "tty")

@@ -44,6 +44,7 @@ static struct {
     char items[4096], structured[256], message[256];
     unsigned progress, logs;
     double progress_last;
+    uint32_t ref_kind;
     bool stopped;
 } t;
 
@@ -75,7 +76,7 @@ static void plugin_call(void *self, const mf_request *rq)
     char what[32] = "";
     size_t n = rq->args.len < sizeof(what) - 1 ? rq->args.len : sizeof(what) - 1;
     memcpy(what, rq->args.data, n);
-    if (!strstr(what, "slowly")) /* which runs on threads */
+    if (!strstr(what, "slowly") && rq->kind != MF_COMPLETION) /* which run on threads */
         t.last = rq->call;
     if (strstr(what, "hold")) {
         t.held[t.helds++ % 64] = rq->call;
@@ -105,6 +106,10 @@ static void plugin_call(void *self, const mf_request *rq)
         ck_assert_int_eq(
             host()->structured(host(), rq->call, lit(good ? "{\"a\":\n1}" : "{\"b\":1}")),
             good ? MF_OK : MF_EINVAL);
+        host()->finish(host(), rq->call, MF_DONE, lit(""));
+    } else if (rq->kind == MF_COMPLETION) {
+        t.ref_kind = rq->ref_kind;
+        host()->structured(host(), rq->call, lit("{\"values\":[]}"));
         host()->finish(host(), rq->call, MF_DONE, lit(""));
     } else if (rq->kind == MF_RESOURCE) {
         ck_assert_int_eq(host()->blob(host(), rq->call, lit("a")), MF_OK);
@@ -430,6 +435,26 @@ START_TEST(blocking_calls_run_beside_the_loop)
 }
 END_TEST
 
+START_TEST(completion_knows_its_kind_on_a_thread_too)
+{
+    for (unsigned flags = 0; flags <= MF_TOOL_BLOCKING; flags++) {
+        t.in->entry[PRO].binding.flags = t.in->entry[RES].binding.flags = flags;
+        for (uint32_t entry = RES; entry <= PRO; entry++) {
+            t.done = 0;
+            call_start(t.engine, &(struct call_request){.instance = t.in,
+                                                        .entry = entry,
+                                                        .kind = MF_COMPLETION,
+                                                        .sink = &sink,
+                                                        .log_level = -1});
+            run_until_done(1);
+            ck_assert_uint_eq(t.ref_kind, entry == PRO ? MF_PROMPT : MF_RESOURCE);
+        }
+    }
+    while (t.in->running)
+        uv_run(&t.loop, UV_RUN_ONCE);
+}
+END_TEST
+
 START_TEST(the_host_wide_limit_refuses)
 {
     t.manifest->instance.limits.concurrency = 100;
@@ -516,6 +541,7 @@ int main(void)
     tcase_add_test(c, finish_from_a_thread_comes_after_its_progress);
     tcase_add_test(c, progress_must_increase);
     tcase_add_test(c, blocking_calls_run_beside_the_loop);
+    tcase_add_test(c, completion_knows_its_kind_on_a_thread_too);
     tcase_add_test(c, the_host_wide_limit_refuses);
     tcase_add_test(c, random_orders_keep_the_permits);
     suite_add_tcase(s, c);

@@ -71,7 +71,8 @@ enum {
 enum {
     MF_DONE = 0,       /* the blocks and the structured value are the result              */
     MF_TOOL_ERROR = 1, /* the same with isError (tools): the model may correct itself     */
-    MF_NEED_INPUT = 2, /* detail: {"inputRequests":{...},"state":"..."}                   */
+    MF_NEED_INPUT = 2, /* detail: {"inputRequests":{...},"state":"..."}; host 0.1 can't pass it
+                          on yet and treats it as MF_FAULT                                */
     MF_BAD_PARAMS = 3, /* JSON-RPC error -32602, detail is its message                    */
     MF_FAULT = 4,      /* JSON-RPC error -32603; detail goes to the log, not to the client */
     MF_NOT_FOUND = 5   /* resources: there is none at this URI                            */
@@ -108,9 +109,10 @@ typedef struct mf_request {
      * Resource template: the variables as a JSON object of strings.  Completion:
      * {"argument":{"name":..,"value":..},"context":{"arguments":{..}}}. */
     mf_bytes args;
-    mf_bytes uri;   /* MF_RESOURCE: as the client wrote it; else empty */
-    mf_bytes input; /* JSON inputResponses when the call is a retry after MF_NEED_INPUT */
-    mf_bytes state; /* the state of that MF_NEED_INPUT, integrity checked by the host */
+    mf_bytes uri; /* MF_RESOURCE: as the client wrote it; else empty */
+    mf_bytes
+        input; /* JSON inputResponses when the call is a retry after MF_NEED_INPUT; else empty */
+    mf_bytes state; /* the state of that MF_NEED_INPUT, integrity checked by the host; else empty */
     mf_bytes meta;  /* JSON _meta of the request, or empty */
 } mf_request;
 
@@ -130,7 +132,8 @@ struct mf_host {
     uint64_t (*now)(const mf_host *host);
 
     /* One line for the log and, when `call` is not 0 and its client asked for this
-     * level, a notifications/message to that client.  Copied.  [any] */
+     * level, a notifications/message to that client.  Copied; cut at 2,000 bytes, and
+     * dropped over the manifest's `limits.log`.  [any] */
     void (*log)(const mf_host *host, int32_t level, mf_call call, mf_bytes text);
 
     /* The result is built by appending; the bytes are copied.  MF_ELIMIT over the
@@ -151,12 +154,12 @@ struct mf_host {
     mf_status (*structured)(const mf_host *host, mf_call call, mf_bytes json);
 
     /* Sent if the client asked for progress; `done` must increase, `total` 0: unknown,
-     * `text` may be empty.  [any] */
+     * `text` may be empty.  MF_ELIMIT: 64 notices of this call are on their way.  [any] */
     mf_status (*progress)(const mf_host *host, mf_call call, double done, double total,
                           mf_bytes text);
 
     /* Ends the call, once; also inside call().  detail: as `how` says; ignored for
-     * MF_DONE and MF_TOOL_ERROR, whose text is what was appended.  MF_OK;
+     * MF_DONE and MF_TOOL_ERROR, whose text is what was appended; cut at 512 bytes.  MF_OK;
      * MF_ECANCELED or MF_ETIMEDOUT: nobody waited, the call is released all the
      * same; MF_ESTALE: it had been finished before, which is counted as the
      * plugin's mistake.  [any] */
