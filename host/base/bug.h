@@ -19,6 +19,7 @@ _Noreturn void bug_at(const char *file, int line, const char *fmt, ...)
  * process with one sentence and exit code 71 (EX_OSERR).  What input sizes
  * goes into a struct buf instead (buf.h), where it is an ordinary error. */
 void *xcalloc(size_t n, size_t size) __attribute__((malloc, returns_nonnull));
+_Noreturn void out_of_memory(void); /* the same end, for whoever asked malloc() */
 char *xstrndup(const char *s, size_t n) __attribute__((malloc, returns_nonnull));
 
 /* Fault controls.  A build with -DMANIFOLD_CONTROLS=ON (never a release) lets

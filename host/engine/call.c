@@ -95,14 +95,13 @@ static void answer_result(struct call *c)
         fault(c, "finished with MF_NEED_INPUT, which this build can't pass on to a client");
         return;
     case MF_FAULT:
-        if (r->over) { /* it gave up because its result did not fit */
-            answer_refusal(c, REFUSED_RESULT, NULL);
+        if (r->over || r->no_memory) { /* it gave up because its result was not taken */
+            answer_refusal(c, r->over ? REFUSED_RESULT : REFUSED_MEMORY, NULL);
             return;
         }
         log_line(LOG_ERROR, c->instance->name, "%.*s failed: %.*s", STR_FMT(c->spec->name),
                  STR_FMT(detail));
-        /* It may have ended so because its result was refused: that is what helps the client. */
-        answer_refusal(c, r->over ? REFUSED_RESULT : REFUSED_FAULT, NULL);
+        answer_refusal(c, REFUSED_FAULT, NULL);
         return;
     default:
         c->instance->misuse++;

@@ -48,7 +48,9 @@ static int open_plugin(struct instance *in, struct err *e)
     int r = library_load(in->library, &p, e);
     if (r)
         return r;
-    struct descriptor_binding *binding = xcalloc(m->entries, sizeof(*binding));
+    struct descriptor_binding *binding = calloc(m->entries + 1, sizeof(*binding));
+    if (!binding)
+        return err_set(e, -ENOMEM, "out of memory for the entries of %s", m->library);
     r = descriptor_check(p, m, binding, e);
     for (uint32_t i = 0; i < m->entries; i++)
         in->entry[i].binding = binding[i];

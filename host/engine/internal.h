@@ -122,6 +122,9 @@ struct deadlines {
     uint64_t armed; /* ns; 0: not armed */
 };
 
+/* A place for each of so many calls, so that none that is running fails for want of one.  False: no
+ * memory. */
+bool deadlines_reserve(struct engine *en, uint32_t calls);
 void deadline_set(struct engine *en, struct call *c, uint64_t due);
 void deadline_clear(struct engine *en, struct call *c);
 

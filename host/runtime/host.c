@@ -9,6 +9,7 @@ void host_problem(struct host *h, const char *plugin, bool fatal, const char *fm
     va_start(ap, fmt);
     vsnprintf(e.text, sizeof(e.text), fmt, ap);
     va_end(ap);
+    log_line(fatal ? LOG_ERROR : LOG_WARN, plugin, "%s", e.text);
     struct problem *more = realloc(h->problem, (h->problems + 1) * sizeof(*more));
     if (!more)
         return;
@@ -16,7 +17,6 @@ void host_problem(struct host *h, const char *plugin, bool fatal, const char *fm
     h->problem[h->problems++] = (struct problem){.plugin = xstrndup(plugin, strlen(plugin)),
                                                  .sentence = xstrndup(e.text, strlen(e.text)),
                                                  .fatal = fatal};
-    log_line(fatal ? LOG_ERROR : LOG_WARN, plugin, "%s", e.text);
 }
 
 int host_open(uv_loop_t *loop, struct settings *settings, const struct host_options *o,

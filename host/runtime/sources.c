@@ -167,35 +167,42 @@ static void add_manifest(struct host *h, struct job *j)
             in = instance_new(h->engine, m);
         h->manifest = realloc(h->manifest, (h->manifests + 1) * sizeof(struct manifest *));
         h->instance = realloc(h->instance, (h->manifests + 1) * sizeof(struct instance *));
-        BUG_ON(!h->manifest || !h->instance);
+        if (!h->manifest || !h->instance)
+            out_of_memory();
         h->manifest[h->manifests] = m;
         h->instance[h->manifests++] = in;
     }
 }
 
-static char **list_files(int dirfd, uint32_t *ret_count)
+static int list_files(int dirfd, char ***ret, uint32_t *ret_count)
 {
     char **file = NULL;
     uint32_t count = 0;
-    DIR *d = fdopendir(fcntl(dirfd, F_DUPFD_CLOEXEC, 10));
-    for (struct dirent *it; d && count < MAX_FILES && (it = readdir(d));) {
+    int fd = fcntl(dirfd, F_DUPFD_CLOEXEC, 10);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    if (!d) {
+        int r = -errno;
+        if (fd >= 0)
+            close(fd);
+        return r;
+    }
+    for (struct dirent *it; count < MAX_FILES && (it = readdir(d));) {
         if (it->d_name[0] == '.' ||
             !(ends_with(it->d_name, ".yaml") || ends_with(it->d_name, ".yml")))
             continue;
         if (count % 64 == 0) {
-            char **more = realloc(file, (count + 64) * sizeof(char *));
-            if (!more)
-                break;
-            file = more;
+            file = realloc(file, (count + 64) * sizeof(char *));
+            if (!file)
+                out_of_memory();
         }
         file[count++] = xstrndup(it->d_name, strlen(it->d_name));
     }
-    if (d)
-        closedir(d);
+    closedir(d);
     if (count)
         qsort(file, count, sizeof(char *), by_name);
+    *ret = file;
     *ret_count = count;
-    return file;
+    return 0;
 }
 
 static void note_job(struct host *h, struct jobs *all, const struct source *s, int dirfd,
@@ -243,7 +250,10 @@ static int open_source(struct host *h, const struct source *s, struct jobs *all)
         return -1;
     }
     uint32_t count = 0;
-    char **file = list_files(dirfd, &count);
+    char **file = NULL;
+    int r = list_files(dirfd, &file, &count);
+    if (r)
+        host_problem(h, s->path, true, "%s: cannot list it: %s", s->path, strerror(-r));
     for (uint32_t k = 0; k < count; k++)
         note_job(h, all, s, dirfd, file[k]);
     free(file);
