@@ -217,7 +217,7 @@ void call_run(struct call *c)
     in->running++;
     entry_of(c)->running++;
     c->ran = true;
-    c->blocking = entry_of(c)->binding.flags & MF_TOOL_BLOCKING;
+    c->blocking = (entry_of(c)->binding.flags & MF_TOOL_BLOCKING) && !protection_off("threads");
     c->thread_done = false;
     pthread_mutex_lock(&c->lock);
     c->state = SLOT_RUNNING;
@@ -359,7 +359,8 @@ static void enqueue(struct call *c)
     /* While the library loads it is not the plugin's queue that makes the call wait. */
     if (in->state != INSTANCE_READY || due > c->deadline || protection_off("queue_wait"))
         due = c->deadline;
-    deadline_set(c->engine, c, due);
+    if (!protection_off("clock"))
+        deadline_set(c->engine, c, due);
 }
 
 static void call_init(struct call *c, const struct call_request *rq, uint64_t arrival)

@@ -86,7 +86,7 @@ static mf_status event_send(struct call *c, mf_call handle, int level, double do
 /* --- log --- */
 
 /* limits.log: lines a second of one instance, over all threads. */
-bool instance_log_admits(struct instance *in)
+static bool log_admits(struct instance *in)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     uint64_t second = clock_ns() / 1000000000u;
@@ -113,7 +113,7 @@ static void host_log(const mf_host *h, int32_t level, mf_call call, mf_bytes byt
         level = MF_LOG_INFO;
     if (text.n > 2000)
         text.n = 2000;
-    if (!instance_log_admits(in))
+    if (!log_admits(in))
         return;
     if (log_enabled(map[level]))
         log_line(map[level], in->name, "%.*s", STR_FMT(text));
@@ -205,7 +205,7 @@ static mf_status host_finish(const mf_host *h, mf_call call, int32_t how, mf_byt
         if (c)
             pthread_mutex_unlock(&c->lock);
         atomic_fetch_add(&in->misuse, 1);
-        if (instance_log_admits(in))
+        if (log_admits(in))
             log_line(LOG_WARN, in->name,
                      "finished a call that it has finished before, or that is not its own");
         return MF_ESTALE;

@@ -61,6 +61,7 @@ struct instance {
     struct rate_bucket rate;
     struct breaker breaker;
     uint64_t loop_time, loop_longest; /* ns of its code on the loop: all, and the longest entry */
+    uint64_t loop_said;               /* ns: when the log last said so */
     uint64_t loop_blocks;             /* entries over limits.loop_block */
     struct list waiting;              /* struct call, oldest first */
     struct list in_engine;            /* the engine's list */

@@ -198,8 +198,6 @@ const char *instance_check(struct instance *in);
 /* --- core.c: the functions a plugin sees --- */
 
 void host_vtable_fill(mf_host *h);
-/* limits.log: may this instance write one more line this second?  Any thread. */
-bool instance_log_admits(struct instance *in);
 
 /* --- result.c; all with the call's lock held, except result_close() --- */
 

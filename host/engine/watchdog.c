@@ -4,7 +4,8 @@
 
 static const char *const where_name[] = {"call()", "cancel()", "open()", "quiesce()", "close()"};
 
-enum { LOOK = 500 }; /* ms between two looks while plugins are entered */
+enum { LOOK = 500 };                   /* ms between two looks while plugins are entered */
+#define SAY_EVERY UINT64_C(1000000000) /* ns between two lines about one instance */
 
 static uint64_t ms(uint64_t ns)
 {
@@ -47,8 +48,11 @@ static void too_long(struct engine *en, struct instance *in, uint64_t held)
 {
     struct watchdog *w = &en->watchdog;
     in->loop_blocks++;
-    if (instance_log_admits(in))
+    /* Not under limits.log, which a flood of the plugin's own may have used up. */
+    if (!in->loop_said || en->now - in->loop_said >= SAY_EVERY) {
+        in->loop_said = en->now;
         say(LOG_WARN, in, atomic_load(&w->spec), atomic_load(&w->where), "held", held, "");
+    }
     gate_held(in);
 }
 
