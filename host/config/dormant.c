@@ -6,15 +6,10 @@ static const char *const host_keys[] = {
     "watch",
     "lock",
     "defaults.reload",
-    "defaults.breaker",
     "defaults.worker",
     "defaults.limits.drain",
-    "defaults.limits.rate",
-    "defaults.limits.loop_block",
     "ceilings.worker",
     "ceilings.limits.drain",
-    "ceilings.limits.rate",
-    "ceilings.limits.loop_block",
     "secrets",
     "cache",
     "http_client",
@@ -25,10 +20,9 @@ static const char *const host_keys[] = {
     "metrics",
 };
 static const char *const instance_keys[] = {
-    "reload",       "permissions",       "breaker",           "worker",
-    "limits.drain", "limits.rate",       "limits.loop_block", "catalogue.dynamic",
-    "grants",       "tools.limits.rate", "tools.cache",       "tools.retry",
-    "tools.task",   "tools.slow",        "resources.cache",   "resources.subscribe",
+    "reload",          "permissions",         "worker",      "limits.drain", "catalogue.dynamic",
+    "grants",          "tools.cache",         "tools.retry", "tools.task",   "tools.slow",
+    "resources.cache", "resources.subscribe",
 };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))

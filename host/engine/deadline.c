@@ -54,7 +54,7 @@ static void on_timer(uv_timer_t *timer)
     struct engine *en = timer->data;
     struct deadlines *d = &en->deadlines;
     d->armed = 0;
-    uint64_t now = clock_ns();
+    uint64_t now = en->now = clock_ns();
     while (d->count && d->heap[0]->due <= now) {
         struct call *c = d->heap[0];
         deadline_clear(en, c);

@@ -60,7 +60,12 @@ static int open_plugin(struct instance *in, struct err *e)
     mf_bytes config = {m->config.data, m->config.len};
     if (!config.len)
         config = (mf_bytes){"{}", 2};
+    struct engine *en = in->engine;
+    watchdog_start(en);
+    en->now = clock_ns();
+    watchdog_enter(en, in, IN_OPEN, NULL);
     mf_status s = p->open(&in->host, config, &in->self);
+    watchdog_leave(en);
     if (s != MF_OK)
         return err_set(e, -EINVAL, "open() of %s failed with %d%s", m->library, s,
                        s == MF_EINVAL
@@ -159,7 +164,10 @@ void instance_close(struct instance *in)
 {
     if (in->plugin) {
         threads_stop(in);
+        in->engine->now = clock_ns();
+        watchdog_enter(in->engine, in, IN_CLOSE, NULL);
         in->plugin->close(in->self);
+        watchdog_leave(in->engine);
         in->plugin = NULL;
     }
     in->state = INSTANCE_CLOSED;
@@ -168,6 +176,8 @@ void instance_close(struct instance *in)
 void instance_free(struct instance *in)
 {
     list_remove(&in->in_engine);
+    watchdog_forget(in->engine);
+    metrics_release(in);
     free(in->entry);
     free(in->name);
     free(in->error);
