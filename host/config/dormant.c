@@ -3,16 +3,12 @@
 /* A '.' goes to a member; a list on the way stands for each of its elements. */
 static const char *const host_keys[] = {
     "server.state_key",
-    "watch",
     "lock",
-    "defaults.reload",
     "defaults.breaker",
     "defaults.worker",
-    "defaults.limits.drain",
     "defaults.limits.rate",
     "defaults.limits.loop_block",
     "ceilings.worker",
-    "ceilings.limits.drain",
     "ceilings.limits.rate",
     "ceilings.limits.loop_block",
     "secrets",
@@ -25,10 +21,20 @@ static const char *const host_keys[] = {
     "metrics",
 };
 static const char *const instance_keys[] = {
-    "reload",       "permissions",       "breaker",           "worker",
-    "limits.drain", "limits.rate",       "limits.loop_block", "catalogue.dynamic",
-    "grants",       "tools.limits.rate", "tools.cache",       "tools.retry",
-    "tools.task",   "tools.slow",        "resources.cache",   "resources.subscribe",
+    "permissions",
+    "breaker",
+    "worker",
+    "limits.rate",
+    "limits.loop_block",
+    "catalogue.dynamic",
+    "grants",
+    "tools.limits.rate",
+    "tools.cache",
+    "tools.retry",
+    "tools.task",
+    "tools.slow",
+    "resources.cache",
+    "resources.subscribe",
 };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
