@@ -41,11 +41,14 @@ static void save_state(struct instance *in, struct buf *state)
 static void free_retired(struct instance *in)
 {
     struct engine *en = in->engine;
+    bool tell = en->gone && !in->drain->discarded;
+    char *name = xstrndup(in->name, strlen(in->name));
     if (in->loads)
-        log_line(LOG_INFO, in->name, "generation %" PRIu64 " has ended", in->generation);
+        log_line(LOG_INFO, name, "generation %" PRIu64 " has ended", in->generation);
     instance_free(in);
-    if (en->gone)
-        en->gone(en->gone_arg);
+    if (tell)
+        en->gone(en->gone_arg, name);
+    free(name);
 }
 
 static void end(struct instance *in)
@@ -171,11 +174,17 @@ void instance_retire(struct instance *in, struct instance *heir)
     drain_look(in->engine);
 }
 
+void instance_discard(struct instance *in)
+{
+    instance_retire(in, NULL);
+    in->drain->discarded = true;
+}
+
 struct instance *engine_retired(struct engine *en, const char *name)
 {
     list_each (it, &en->instances) {
         struct instance *in = container_of(it, struct instance, in_engine);
-        if (in->drain && strcmp(in->name, name) == 0)
+        if (in->drain && !in->drain->discarded && strcmp(in->name, name) == 0)
             return in;
     }
     return NULL;
@@ -186,13 +195,13 @@ struct instance *engine_next_retired(struct engine *en, const struct instance *a
     struct list *it = after ? after->in_engine.next : en->instances.next;
     for (; it != &en->instances; it = it->next) {
         struct instance *in = container_of(it, struct instance, in_engine);
-        if (in->drain)
+        if (in->drain && !in->drain->discarded)
             return in;
     }
     return NULL;
 }
 
-void engine_on_gone(struct engine *en, void (*gone)(void *arg), void *arg)
+void engine_on_gone(struct engine *en, void (*gone)(void *arg, const char *name), void *arg)
 {
     en->gone = gone;
     en->gone_arg = arg;

@@ -76,7 +76,7 @@ int instance_load_now(struct instance *in, struct err *e);
 
 /* Stages (unless `lib` was), probes and opens an instance that nobody calls yet.  `done` once, on
  * the loop, perhaps inside this function: `error` NULL, or the sentence, which is not logged; then
- * only instance_retire() is left to do with it.  `handover`: it is not opened; from the end of the
+ * only instance_discard() is left to do with it.  `handover`: it is not opened; from the end of the
  * probe on it takes calls, which wait in its queue until instance_retire() of the generation before
  * lets it open. */
 void instance_prepare(struct instance *in, struct library *lib, bool handover,
@@ -87,12 +87,14 @@ void instance_prepare(struct instance *in, struct library *lib, bool handover,
  * its manifest and frees both.  `heir`: of instance_prepare() with handover, or NULL: opened with
  * what manifold.state/1 hands over, once this one is closed or stuck. */
 void instance_retire(struct instance *in, struct instance *heir);
+/* Of one that never served: it is freed with its manifest, and nobody is told. */
+void instance_discard(struct instance *in);
 /* A retired generation of the plugin that still lives, or NULL. */
 struct instance *engine_retired(struct engine *en, const char *name);
 /* For walking all that are retired: `after` NULL begins; NULL: no more. */
 struct instance *engine_next_retired(struct engine *en, const struct instance *after);
-/* Told each time a retired instance is about to be freed. */
-void engine_on_gone(struct engine *en, void (*gone)(void *arg), void *arg);
+/* Told each time the last of a retired instance is gone. */
+void engine_on_gone(struct engine *en, void (*gone)(void *arg, const char *name), void *arg);
 bool instance_is_stuck(const struct instance *in);
 const char *instance_state_name(enum instance_state s);
 

@@ -141,7 +141,7 @@ struct engine {
     uv_timer_t stop_timer;
     unsigned handles_open;
     uv_timer_t drain_timer; /* of what instance_retire() took */
-    void (*gone)(void *arg);
+    void (*gone)(void *arg, const char *name);
     void *gone_arg;
     void (*stop_done)(void *);
     void *stop_arg;
@@ -209,6 +209,7 @@ struct instance_drain {
     struct instance *heir;
     uint64_t due; /* ns: of the next step */
     bool quiesced, cut, stuck;
+    bool discarded; /* never served */
 };
 
 /* Something of a retired instance has ended: looks at it in the loop's next turn. */

@@ -124,11 +124,15 @@ static void begin(struct reload *r)
 }
 
 /* What waited for it can go on. */
-static void on_gone(void *arg)
+static void on_gone(void *arg, const char *name)
 {
     struct reload *r = arg;
-    if (r->waits && !r->closing)
-        host_reload(r->host, NULL, NULL);
+    for (uint32_t i = 0; i < r->waiting; i++) {
+        if (strcmp(r->waits[i], name) == 0 && !r->again) {
+            host_reload(r->host, NULL, NULL);
+            return;
+        }
+    }
 }
 
 struct reload *reload_open(struct host *h)
@@ -188,6 +192,7 @@ void reload_close(struct host *h)
     tell(&r->now, false, "the host is about to exit");
     tell(&r->next, false, "the host is about to exit");
     reload_discard(r);
+    reload_forget_waits(r);
     watch_stop(r);
     uv_close((uv_handle_t *)&r->step, reload_handle_closed);
     uv_close((uv_handle_t *)&r->tell, reload_handle_closed);

@@ -37,7 +37,6 @@ struct reload {
     unsigned handles;
     enum phase phase;
     bool again; /* asked for while one runs */
-    bool waits; /* a change waits until an older generation is gone */
     bool closing;
     bool config_refused;   /* the last of the host's problems says so */
     struct list now, next; /* struct waiter */
@@ -51,6 +50,8 @@ struct reload {
     struct err e;
     struct stage stage;
     /* Then the loop's. */
+    /* owned, `waiting` of them: whose change waits until an older generation is gone */
+    char **waits;
     struct slot *slot;
     uint32_t slots, opening;
     uint32_t changed, added, removed, kept, refused, waiting;
@@ -64,6 +65,7 @@ struct reload *reload_open(struct host *h);
 int reload_build(struct reload *r);
 /* What the stage makes of each plugin: kept, fresh, or refused with a problem. */
 void reload_plan(struct reload *r);
+void reload_forget_waits(struct reload *r);
 /* Puts it in place. */
 void reload_swap(struct reload *r);
 /* Forgets what was built and not put in place. */

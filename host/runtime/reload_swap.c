@@ -114,18 +114,28 @@ static void plan_one(struct reload *r, struct staged *s)
         plan_fresh(r, s, old);
     } else {
         /* Two generations at most. */
-        r->waits = true;
-        r->waiting++;
+        r->waits[r->waiting++] = name;
+        name = NULL;
         if (old)
             keep(r, m, old);
     }
     free(name);
 }
 
+void reload_forget_waits(struct reload *r)
+{
+    for (uint32_t i = 0; i < r->waiting; i++)
+        free(r->waits[i]);
+    free(r->waits);
+    r->waits = NULL;
+    r->waiting = 0;
+}
+
 void reload_plan(struct reload *r)
 {
-    r->changed = r->added = r->removed = r->kept = r->refused = r->waiting = 0;
-    r->waits = false;
+    reload_forget_waits(r);
+    r->changed = r->added = r->removed = r->kept = r->refused = 0;
+    r->waits = xcalloc(r->stage.plugins, sizeof(*r->waits));
     r->slot = xcalloc(r->stage.plugins, sizeof(*r->slot));
     for (uint32_t i = 0; i < r->stage.plugins; i++)
         plan_one(r, &r->stage.plugin[i]);
@@ -139,7 +149,7 @@ static void settle(struct reload *r)
         if (!s->fresh)
             continue;
         if (s->error) {
-            instance_retire(s->instance, NULL);
+            instance_discard(s->instance);
             refuse(r, s->old, s->error);
             s->instance = s->old;
             s->manifest = (struct manifest *)(uintptr_t)s->old->manifest;
@@ -237,7 +247,7 @@ void reload_discard(struct reload *r)
 {
     for (uint32_t i = 0; i < r->slots; i++) {
         if (r->slot[i].fresh)
-            instance_retire(r->slot[i].instance, NULL);
+            instance_discard(r->slot[i].instance);
         free(r->slot[i].error);
     }
     free(r->slot);

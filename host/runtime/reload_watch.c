@@ -22,7 +22,7 @@ static void on_change(uv_fs_event_t *w, const char *name, int events, int status
 {
     struct reload *r = w->data;
     (void)events;
-    if (status == 0 && name && name[0] != '.' &&
+    if (r->host->settings->watch && status == 0 && name && name[0] != '.' &&
         (ends_with(name, ".yaml") || ends_with(name, ".so")))
         uv_timer_start(&r->settle, watch_settled, WATCH_AFTER, 0);
 }
