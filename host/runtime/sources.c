@@ -294,7 +294,8 @@ static void read_all(struct jobs *all)
     pthread_t id[MAX_READERS];
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     uint32_t made = 0;
-    while (made + 1 < MAX_READERS && made + 1 < (cores > 0 ? cores : 1) &&
+    /* Beside a host that serves, one thread must do: the others would take the loop's time. */
+    while (!all->loaded && made + 1 < MAX_READERS && made + 1 < (cores > 0 ? cores : 1) &&
            (made + 1) * FILES_PER_READER < all->count &&
            pthread_create(&id[made], NULL, reader, all) == 0)
         made++;
