@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include "cli/command.h"
 #include "cli/open.h"
+#include "runtime/reload.h"
 #include "transport/guard.h"
 #include "transport/stdio.h"
 
@@ -42,7 +43,7 @@ static void on_signalled(uv_async_t *h)
 {
     struct server *s = h->data;
     if (atomic_exchange(&signals.hangups, 0))
-        log_warn("SIGHUP: this build can't reload yet; restart it to apply what has changed");
+        host_reload(s->host, NULL, NULL);
     if (atomic_load(&signals.ending))
         stdio_stop(s->stdio, "a signal asks for it");
 }
@@ -88,10 +89,17 @@ static void log_start_line(const struct host *h)
         c->count[ENTRY_RESOURCE], c->count[ENTRY_TEMPLATE], c->count[ENTRY_PROMPT], h->problems);
 }
 
+static int read_settings(void *arg, struct settings **ret, struct err *e)
+{
+    return open_settings(arg, ret, e);
+}
+
 static int serve_open(struct server *s, const struct args *a, struct settings *settings,
                       const struct guard *g, struct err *e)
 {
-    struct host_options o = {.keep_libraries = a->keep_libraries};
+    struct host_options o = {.keep_libraries = a->keep_libraries,
+                             .settings = read_settings,
+                             .arg = (void *)(uintptr_t)a};
     struct stdio_options io = {.in = g->in,
                                .out = g->out,
                                .message = settings->message.bytes,

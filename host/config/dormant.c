@@ -3,13 +3,9 @@
 /* A '.' goes to a member; a list on the way stands for each of its elements. */
 static const char *const host_keys[] = {
     "server.state_key",
-    "watch",
     "lock",
-    "defaults.reload",
     "defaults.worker",
-    "defaults.limits.drain",
     "ceilings.worker",
-    "ceilings.limits.drain",
     "secrets",
     "cache",
     "http_client",
@@ -20,9 +16,8 @@ static const char *const host_keys[] = {
     "metrics",
 };
 static const char *const instance_keys[] = {
-    "reload",          "permissions",         "worker",      "limits.drain", "catalogue.dynamic",
-    "grants",          "tools.cache",         "tools.retry", "tools.task",   "tools.slow",
-    "resources.cache", "resources.subscribe",
+    "permissions", "worker",     "catalogue.dynamic", "grants",          "tools.cache",
+    "tools.retry", "tools.task", "tools.slow",        "resources.cache", "resources.subscribe",
 };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))

@@ -102,6 +102,9 @@ int instance_resolve(struct manifest *m, const struct settings *s, const struct 
     d = find(l, 0, "prefix", &n);
     m->prefix = source->prefix;
     int r = d ? text_value(&m->texts, &d->json, n, &m->prefix, e) : 0;
+    /* Not in the settings, which a reload replaces while this manifest stays. */
+    if (!r && m->prefix.n)
+        r = text_keep(&m->texts, m->prefix, &m->prefix, e);
     m->instance = s->defaults;
     for (unsigned i = 0; !r && i < l->count; i++)
         r = instance_apply(&m->instance, &l->layer[i], e);

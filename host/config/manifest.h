@@ -5,9 +5,9 @@
  * defaults, manifest, plugins.NAME, --set; cut to the ceilings with a warning.
  *
  * Owner: the caller; immutable afterwards, so a generation may share it with
- * its catalogue.  Strings of type struct str point into the documents of the manifest
- * and live as long as it does; those named json_* are raw JSON, verbatim, and
- * {NULL,0} where the key is absent.  Thread: any, once read. */
+ * its catalogue.  It needs the settings no more.  Strings of type struct str point into the
+ * documents of the manifest and live as long as it does; those named json_* are raw JSON, verbatim,
+ * and {NULL,0} where the key is absent.  Thread: any, once read. */
 #ifndef MANIFOLD_CONFIG_MANIFEST_H
 #define MANIFOLD_CONFIG_MANIFEST_H
 
@@ -92,5 +92,9 @@ int manifest_read(const struct settings *s, const struct source *source, int dir
 int manifest_parse(const struct settings *s, const struct source *source, struct str yaml,
                    const char *path, struct manifest **ret, struct err *e);
 void manifest_free(struct manifest *m);
+/* Would a plugin notice, or a client?  True when both were read from the same text, at the same
+ * path, and resolve to the same values (comments and blanks of the YAML do not count).  What this
+ * build does not act on is not compared. */
+bool manifest_same(const struct manifest *a, const struct manifest *b);
 
 #endif

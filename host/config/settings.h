@@ -61,7 +61,7 @@ struct settings {
     struct source *source; /* owned */
     uint32_t sources;
     bool collision_first;          /* on_collision: first */
-    bool watch;                    /* accepted, not in force yet */
+    bool watch;                    /* the sources are watched for changes */
     struct json_limits message;    /* limits.message, depth, nodes */
     uint32_t calls;                /* limits.calls: calls in flight in the whole host */
     uint64_t output;               /* limits.output: unsent bytes per client */
@@ -73,7 +73,7 @@ struct settings {
     uint64_t log_slow; /* ns */
     char *data;        /* owned; "~" expanded; parent of ${data} */
     /* Keys that were given, checked, and have no effect in this build; for log, status and check:
-     * "watch", "lock.mode", "cache", "http", "admin", ...  Borrowed from a const table. */
+     * "lock.mode", "cache", "http", "admin", ...  Borrowed from a const table. */
     const char *dormant[32];
     uint32_t dormants;
     struct text_pool *texts; /* owned; strings that had escapes */

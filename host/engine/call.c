@@ -155,6 +155,8 @@ static void give_back(struct call *c)
     table_give(c->engine, c);
     if (in->queued)
         instance_dispatch(in);
+    if (in->drain)
+        drain_look(in->engine);
     if (c->engine->stopping)
         engine_check_stopped(c->engine);
 }
@@ -293,6 +295,8 @@ static void leave_queue(struct call *c)
     list_remove(&c->waiting);
     c->instance->queued--;
     entry_of(c)->queued--;
+    if (c->instance->drain)
+        drain_look(c->engine);
 }
 
 void instance_dispatch(struct instance *in)
@@ -467,6 +471,23 @@ void call_due(struct call *c)
         orphan(c, CLIENT_TIMED_OUT);
     }
     /* SLOT_ENDED: the answer is in the post queue already. */
+}
+
+void instance_cut_calls(struct instance *in, const char *text)
+{
+    struct engine *en = in->engine;
+    for (uint32_t i = 0; i < en->calls.slots; i++) {
+        struct call *c = &en->calls.chunk[i / CHUNK][i % CHUNK];
+        if (c->instance != in || c->settled)
+            continue;
+        pthread_mutex_lock(&c->lock);
+        bool running = c->state == SLOT_RUNNING;
+        pthread_mutex_unlock(&c->lock);
+        if (!running)
+            continue;
+        answer_refusal(c, REFUSED_TIMEOUT, text);
+        orphan(c, CLIENT_TIMED_OUT);
+    }
 }
 
 void call_cancel(struct call *c)

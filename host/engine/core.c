@@ -20,7 +20,8 @@ static struct str str_from(mf_bytes b)
 
 struct event {
     struct post post;
-    struct instance *instance;
+    struct engine *engine;
+    const struct instance *instance; /* may be gone by the time this is run */
     mf_call call;
     int level; /* MF_LOG_*; -1: progress */
     double done, total;
@@ -42,7 +43,7 @@ static void event_deliver(struct call *c, int level, double done, double total, 
 static void event_run(struct post *p)
 {
     struct event *ev = container_of(p, struct event, post);
-    struct call *c = call_lock(ev->instance, ev->call);
+    struct call *c = call_lock_of(ev->engine, ev->instance, ev->call);
     if (c) {
         c->events--;
         bool waits = c->client == CLIENT_WAITS;
@@ -70,6 +71,7 @@ static mf_status event_send(struct call *c, mf_call handle, int level, double do
     if (!ev)
         return room ? MF_ENOMEM : MF_ELIMIT;
     *ev = (struct event){.post.run = event_run,
+                         .engine = in->engine,
                          .instance = in,
                          .call = handle,
                          .level = level,

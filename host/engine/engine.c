@@ -25,6 +25,7 @@ int engine_open(uv_loop_t *loop, const struct engine_options *options, struct en
     uv_timer_init(loop, &en->deadlines.timer);
     uv_timer_init(loop, &en->stop_timer);
     en->deadlines.timer.data = en->stop_timer.data = en;
+    drain_timer_init(en);
     *ret = en;
     return 0;
 }
@@ -53,10 +54,11 @@ static void finish_stop(struct engine *en)
     }
     watchdog_stop(en);
     en->posts.async.data = en;
-    en->handles_open = 3;
+    en->handles_open = 4;
     post_close(&en->posts, on_closed);
     uv_close((uv_handle_t *)&en->deadlines.timer, on_closed);
     uv_close((uv_handle_t *)&en->stop_timer, on_closed);
+    uv_close((uv_handle_t *)&en->drain_timer, on_closed);
 }
 
 static void on_stop_timer(uv_timer_t *t)
@@ -87,7 +89,7 @@ void engine_stop(struct engine *en, unsigned grace_ms, void (*done)(void *), voi
     list_each (it, &en->instances) {
         struct instance *in = container_of(it, struct instance, in_engine);
         instance_refuse_waiting(in, REFUSED_STOPPING, NULL);
-        if (in->plugin && in->plugin->quiesce) {
+        if (in->plugin && in->plugin->quiesce && !(in->drain && in->drain->quiesced)) {
             en->now = clock_ns();
             watchdog_enter(en, in, IN_QUIESCE, NULL);
             in->plugin->quiesce(in->self);
@@ -97,6 +99,11 @@ void engine_stop(struct engine *en, unsigned grace_ms, void (*done)(void *), voi
     uv_update_time(en->loop);
     uv_timer_start(&en->stop_timer, on_stop_timer, grace_ms, 0);
     engine_check_stopped(en);
+}
+
+bool engine_stopping(const struct engine *en)
+{
+    return en->stopping;
 }
 
 void engine_free(struct engine *en)

@@ -33,6 +33,7 @@ int engine_open(uv_loop_t *loop, const struct engine_options *options, struct en
 /* Cancels what is queued, quiesces every instance, gives running calls `grace_ms`, closes the
  * instances that are idle by then and calls `done` once, on the loop.  New calls are refused. */
 void engine_stop(struct engine *en, unsigned grace_ms, void (*done)(void *), void *arg);
+bool engine_stopping(const struct engine *en);
 /* After `done`, once the loop has run its close callbacks. */
 void engine_free(struct engine *en);
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include "manifold/state.h"
 
 #ifndef MANIFOLD_VERSION
 #error "MANIFOLD_VERSION comes from the build"
@@ -21,6 +22,7 @@ struct instance *instance_new(struct engine *en, const struct manifest *m)
     struct instance *in = xcalloc(1, sizeof(*in));
     in->engine = en;
     in->manifest = m;
+    in->generation = 1;
     in->entry = xcalloc(m->entries, sizeof(*in->entry));
     in->name = xstrndup(m->name.p, m->name.n);
     list_init(&in->waiting);
@@ -33,12 +35,26 @@ struct instance *instance_new(struct engine *en, const struct manifest *m)
     return in;
 }
 
+/* Tells who prepares it, if somebody does. */
+static bool tell_prepared(struct instance *in, const char *error)
+{
+    void (*done)(void *, struct instance *, const char *) = in->prepared;
+    in->prepared = NULL;
+    if (done)
+        done(in->prepared_arg, in, error);
+    return done;
+}
+
 static void fail(struct instance *in, const struct err *e)
 {
     in->state = INSTANCE_FAILED;
     in->error = xstrndup(e->text, strlen(e->text));
+    if (tell_prepared(in, in->error))
+        return;
     log_line(LOG_ERROR, in->name, "not served: %s", in->error);
     instance_refuse_waiting(in, REFUSED_LOAD, NULL);
+    if (in->drain)
+        drain_look(in->engine);
 }
 
 static int open_plugin(struct instance *in, struct err *e)
@@ -75,20 +91,33 @@ static int open_plugin(struct instance *in, struct err *e)
     return 0;
 }
 
-static int finish_load(struct instance *in, struct err *e)
+static int open_or_fail(struct instance *in, struct err *e)
 {
     int r = open_plugin(in, e);
-    if (r) {
+    if (r)
         fail(in, e);
-        return r;
-    }
+    return r;
+}
+
+static void start_serving(struct instance *in)
+{
     in->state = INSTANCE_READY;
     in->loads++;
     log_line(LOG_INFO, in->name, "loaded %s (sha256 %.12s)", in->manifest->library,
              library_hash(in->library));
+    tell_prepared(in, NULL);
     instance_dispatch(in);
     instance_restart_waits(in);
-    return 0;
+    if (in->drain)
+        drain_look(in->engine);
+}
+
+static int finish_load(struct instance *in, struct err *e)
+{
+    int r = open_or_fail(in, e);
+    if (!r)
+        start_serving(in);
+    return r;
 }
 
 static void on_probed(void *arg, struct library *lib, int status, const struct err *e)
@@ -100,6 +129,8 @@ static void on_probed(void *arg, struct library *lib, int status, const struct e
     struct err text;
     if (status)
         fail(in, e);
+    else if (in->handover)
+        tell_prepared(in, NULL);
     else
         finish_load(in, &text);
     if (in->engine->stopping)
@@ -110,6 +141,8 @@ static int stage(struct instance *in, struct err *e)
 {
     const char *directory = in->manifest->directory;
     in->state = INSTANCE_LOADING;
+    if (in->library)
+        return 0;
     /* Opened now, not kept open since the start: a thousand plugins would need as many descriptors.
      * library_stage() looks at owner and mode of the directory itself. */
     int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -132,15 +165,65 @@ static bool needs_no_library(struct instance *in)
     return true;
 }
 
+/* A library that was bad may have been replaced or repaired since: it is asked again. */
+static void probe(struct instance *in, struct err *e)
+{
+    enum library_state s = library_state(in->library);
+    bool known = s == LIBRARY_PROBED || s == LIBRARY_LOADED;
+    if (!protection_off("probe") && !known)
+        library_probe(in->engine->loop, in->library, on_probed, in);
+    else if (in->handover)
+        tell_prepared(in, NULL);
+    else
+        finish_load(in, e);
+}
+
 void instance_load(struct instance *in)
 {
     struct err e;
     if (in->state != INSTANCE_UNLOADED || needs_no_library(in) || stage(in, &e))
         return;
-    if (protection_off("probe") || library_state(in->library) >= LIBRARY_PROBED)
-        finish_load(in, &e);
+    probe(in, &e);
+}
+
+void instance_prepare(struct instance *in, struct library *lib, bool handover,
+                      void (*done)(void *arg, struct instance *in, const char *error), void *arg)
+{
+    in->library = lib;
+    in->handover = handover;
+    in->prepared = done;
+    in->prepared_arg = arg;
+    if (needs_no_library(in))
+        tell_prepared(in, NULL);
     else
-        library_probe(in->engine->loop, in->library, on_probed, in);
+        instance_load(in);
+}
+
+static void restore_state(struct instance *in, struct buf *state)
+{
+    const mf_plugin *p = in->plugin;
+    const mf_state *s = state->len && p->extension ? p->extension(in->self, MF_EXT_STATE) : NULL;
+    if (!s || !MF_HAS(s, restore) || !s->restore)
+        return;
+    in->engine->now = clock_ns();
+    watchdog_enter(in->engine, in, IN_RESTORE, NULL);
+    mf_status r = s->restore(in->self, (mf_bytes){state->data, state->len});
+    watchdog_leave(in->engine);
+    if (r != MF_OK)
+        log_line(LOG_ERROR, in->name,
+                 "the state of the generation before is lost: restore() "
+                 "returned %d",
+                 r);
+}
+
+void instance_open_heir(struct instance *in, struct buf *state)
+{
+    struct err e;
+    in->handover = false;
+    if (in->state == INSTANCE_LOADING && !open_or_fail(in, &e)) {
+        restore_state(in, state);
+        start_serving(in);
+    }
 }
 
 int instance_load_now(struct instance *in, struct err *e)
@@ -178,6 +261,11 @@ void instance_free(struct instance *in)
     list_remove(&in->in_engine);
     watchdog_forget(in->engine);
     metrics_release(in);
+    /* A retired one is the engine's, manifest and all. */
+    if (in->drain)
+        manifest_free((struct manifest *)(uintptr_t)in->manifest);
+    free(in->drain);
+    free(in->last_error);
     free(in->entry);
     free(in->name);
     free(in->error);

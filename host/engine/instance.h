@@ -67,21 +67,52 @@ struct instance {
     struct list in_engine;            /* the engine's list */
     struct instance_threads *threads; /* of BLOCKING tools; NULL until needed */
     char *name;                       /* NUL-terminated copy of manifest->name */
+    uint64_t generation;          /* from 1; each reload that changes the plugin makes the next */
+    char *last_error;             /* owned; why the last reload left it as it was; or NULL */
+    struct instance_drain *drain; /* owned; NULL while it serves */
     uint64_t loads;
     uint64_t log_second; /* limits.log: the second that is counted, and its lines; core.c's lock */
     uint32_t log_lines;
     bool dispatching; /* instance_dispatch() is running further up */
+    bool handover;    /* probed or to be probed, but not to be opened before its predecessor ends */
+    void (*prepared)(void *arg, struct instance *in, const char *error); /* of instance_prepare() */
+    void *prepared_arg;
     _Atomic uint64_t
         misuse; /* double or foreign finish, progress backwards, unknown `how`; any thread */
     _Atomic uint64_t log_dropped; /* lines over limits.log; any thread */
 };
 
-/* Of a manifest that has a library or needs none. */
+/* Of a manifest that has a library or needs none.  Generation 1. */
 struct instance *instance_new(struct engine *en, const struct manifest *m);
 /* Starts loading unless it was started before; for `load: eager`.  Returns at once. */
 void instance_load(struct instance *in);
 /* The same and waits, for `check` and `call`: 0, or -EINVAL with the sentence. */
 int instance_load_now(struct instance *in, struct err *e);
+
+/* --- reload --- */
+
+/* Stages (unless `lib` was), probes and opens an instance that nobody calls yet.  `done` once, on
+ * the loop, perhaps inside this function: `error` NULL, or the sentence, which is not logged; then
+ * only instance_discard() is left to do with it.  `handover`: it is not opened; from the end of the
+ * probe on it takes calls, which wait in its queue until instance_retire() of the generation before
+ * lets it open. */
+void instance_prepare(struct instance *in, struct library *lib, bool handover,
+                      void (*done)(void *arg, struct instance *in, const char *error), void *arg);
+/* It gets no new calls.  What it has it ends: quiesce(), and close() when no call, orphan or thread
+ * is left, never inside this function.  After limits.drain the calls left are cancelled and
+ * answered, and after a grace time it is reported as stuck and kept.  Takes over the instance and
+ * its manifest and frees both.  `heir`: of instance_prepare() with handover, or NULL: opened with
+ * what manifold.state/1 hands over, once this one is closed or stuck. */
+void instance_retire(struct instance *in, struct instance *heir);
+/* Of one that never served: it is freed with its manifest, and nobody is told. */
+void instance_discard(struct instance *in);
+/* A retired generation of the plugin that still lives, or NULL. */
+struct instance *engine_retired(struct engine *en, const char *name);
+/* For walking all that are retired: `after` NULL begins; NULL: no more. */
+struct instance *engine_next_retired(struct engine *en, const struct instance *after);
+/* Told each time the last of a retired instance is gone. */
+void engine_on_gone(struct engine *en, void (*gone)(void *arg, const char *name), void *arg);
+bool instance_is_stuck(const struct instance *in);
 const char *instance_state_name(enum instance_state s);
 
 #endif

@@ -115,6 +115,8 @@ mf_call call_handle(const struct call *c);
 /* The call with its lock held, or NULL when the handle is stale, forged or not of `in`.  Any
  * thread. */
 struct call *call_lock(struct instance *in, mf_call handle);
+/* The same where `in` may be gone: it is only compared. */
+struct call *call_lock_of(struct engine *en, const struct instance *in, mf_call handle);
 
 /* --- deadline.c --- */
 
@@ -147,6 +149,9 @@ struct engine {
     bool stopping, stopped;
     uv_timer_t stop_timer;
     unsigned handles_open;
+    uv_timer_t drain_timer; /* of what instance_retire() took */
+    void (*gone)(void *arg, const char *name);
+    void *gone_arg;
     void (*stop_done)(void *);
     void *stop_arg;
 };
@@ -173,6 +178,8 @@ void instance_restart_waits(struct instance *in);
 /* Runs what waits, oldest first, as far as there are permits. */
 void instance_dispatch(struct instance *in);
 void engine_check_stopped(struct engine *en);
+/* Cancels every running call of the instance and answers its client. */
+void instance_cut_calls(struct instance *in, const char *text);
 
 /* --- gate.c: rate and breaker --- */
 
@@ -225,6 +232,22 @@ void threads_stop(struct instance *in);
 
 void instance_close(struct instance *in);
 void instance_free(struct instance *in);
+/* Opens what instance_prepare() with handover has probed; `from`: its predecessor, whose state it
+ * gets, or NULL. */
+void instance_open_heir(struct instance *in, struct buf *state);
+
+/* --- drain.c --- */
+
+struct instance_drain {
+    struct instance *heir;
+    uint64_t due; /* ns: of the next step */
+    bool quiesced, cut, stuck;
+    bool discarded; /* never served */
+};
+
+/* Something of a retired instance has ended: looks at it in the loop's next turn. */
+void drain_look(struct engine *en);
+void drain_timer_init(struct engine *en);
 
 /* --- refusal.c --- */
 

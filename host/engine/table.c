@@ -93,13 +93,12 @@ mf_call call_handle(const struct call *c)
     return (mf_call)c->generation << 32 | (c->slot + 1);
 }
 
-struct call *call_lock(struct instance *in, mf_call handle)
+struct call *call_lock_of(struct engine *en, const struct instance *in, mf_call handle)
 {
     uint32_t slot = (uint32_t)handle - 1;
     if ((uint32_t)handle == 0 || slot / CHUNK >= MAX_CHUNKS)
         return NULL;
-    struct call *chunk =
-        atomic_load_explicit(&in->engine->calls.chunk[slot / CHUNK], memory_order_acquire);
+    struct call *chunk = atomic_load_explicit(&en->calls.chunk[slot / CHUNK], memory_order_acquire);
     if (!chunk)
         return NULL;
     struct call *c = &chunk[slot % CHUNK];
@@ -109,4 +108,9 @@ struct call *call_lock(struct instance *in, mf_call handle)
         return c;
     pthread_mutex_unlock(&c->lock);
     return NULL;
+}
+
+struct call *call_lock(struct instance *in, mf_call handle)
+{
+    return call_lock_of(in->engine, in, handle);
 }

@@ -2,12 +2,15 @@
  * (2025-11-25 basic/lifecycle.mdx, 2026-07-28 server/discover.mdx). */
 #include "mcp/internal.h"
 
-/* Only what this build does: no listChanged, no subscribe. */
+/* Only what this build does: no subscribe, and no listChanged where a client would have to ask for
+ * it with subscriptions/listen (2026-07-28). */
 static void write_capabilities(const struct catalogue *c, enum revision revision, struct buf *b)
 {
-    buf_lit(b, "\"capabilities\":{\"tools\":{},\"resources\":{}");
+    struct str list = revision >= R_2026_07_28 ? STR("{}") : STR("{\"listChanged\":true}");
+    buf_printf(b, "\"capabilities\":{\"tools\":%.*s,\"resources\":%.*s", STR_FMT(list),
+               STR_FMT(list));
     if (c->count[ENTRY_PROMPT])
-        buf_lit(b, ",\"prompts\":{}");
+        buf_printf(b, ",\"prompts\":%.*s", STR_FMT(list));
     if (c->library_completions && revision >= R_2025_03_26)
         buf_lit(b, ",\"completions\":{}");
     buf_lit(b, ",\"logging\":{}}");
@@ -77,6 +80,10 @@ void initialize(struct session *s, const struct message *m)
     answer.answer.revision = asked < R_2026_07_28 ? asked : R_2025_11_25;
     s->revision = answer.answer.revision;
     s->initialized = true;
+    s->notify = m->out;
+    s->told_of = 1u << ENTRY_TOOL | 1u << ENTRY_RESOURCE | 1u << ENTRY_TEMPLATE;
+    if (s->host->catalogue->count[ENTRY_PROMPT])
+        s->told_of |= 1u << ENTRY_PROMPT;
     s->log_level = -1;
     greet(s, &answer);
 }

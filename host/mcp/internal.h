@@ -138,12 +138,15 @@ struct listing {
     struct buf bytes;
     struct page *page;
     uint32_t pages;
-    const struct catalogue *of; /* what it was made from; NULL: nothing yet */
-    uint64_t digest;
+    const struct catalogue *of; /* what it was made from, perhaps gone; NULL: nothing yet */
+    uint64_t number;            /* of that catalogue */
 };
 
 struct session {
     struct host *host;
+    struct host_listener listener; /* linked while the session lives */
+    struct stream *notify;         /* of the legacy session: where unasked messages go */
+    unsigned told_of; /* 1 << ENTRY_*: lists whose changes it was promised to hear of */
     bool initialized; /* a legacy session was begun */
     enum revision revision;
     int log_level;           /* legacy, by logging/setLevel; -1: none */
@@ -172,6 +175,11 @@ struct session {
  * may be gone. */
 void session_enter(struct session *s);
 void session_leave(struct session *s);
+
+/* --- changed.c --- */
+
+/* For session.listener. */
+bool session_lists_changed(struct host_listener *l, unsigned kinds);
 
 /* --- message.c --- */
 

@@ -95,7 +95,8 @@ static void write_entry(struct buf *b, const struct kind *k, const struct entry 
 static void cursor_write(const struct catalogue *c, enum entry_kind kind, uint32_t first,
                          char out[CURSOR_MAX])
 {
-    snprintf(out, CURSOR_MAX, "%c%016" PRIx64 "-%" PRIu32, kinds[kind].cursor, c->digest, first);
+    snprintf(out, CURSOR_MAX, "%c%016" PRIx64 "-%" PRIu32, kinds[kind].cursor, c->digest[kind],
+             first);
 }
 
 /* NULL: it is none that this list has given out. */
@@ -123,12 +124,12 @@ void listing_release(struct listing *l)
 bool listing_current(const struct session *s, struct listing *l)
 {
     const struct catalogue *c = s->host->catalogue;
-    if (l->of == c && l->digest == c->digest)
+    if (l->of == c && l->number == c->number)
         return true;
     listing_release(l);
     buf_init(&l->bytes, LIST_BYTES);
     l->of = c;
-    l->digest = c->digest;
+    l->number = c->number;
     return false;
 }
 

@@ -39,6 +39,8 @@ struct session *session_new(struct host *h)
     buf_init(&s->server_info, 65536);
     list_init(&s->pending);
     list_init(&s->pool);
+    s->listener.lists_changed = session_lists_changed;
+    list_append(&h->listeners, &s->listener.in_host);
     struct json_error e;
     if (json_read(&s->nothing, STR("{}"), &json_limits_default, &e))
         out_of_memory();
@@ -71,6 +73,7 @@ void session_cancel_all(struct session *s)
 void session_free(struct session *s)
 {
     s->idle = NULL;
+    list_remove(&s->listener.in_host);
     session_cancel_all(s);
     for (struct list *it; (it = list_pop(&s->pool));) {
         struct request *r = container_of(it, struct request, link);

@@ -54,7 +54,7 @@ void catalogue_free(struct catalogue *c)
 }
 
 /* Everything a client sees of an entry, so that a changed list has a changed digest. */
-static void digest_entry(struct catalogue *c, const struct entry *en)
+static void digest_entry(struct catalogue *c, struct entry *en)
 {
     const struct entry_spec *s = en->spec;
     const struct str part[] = {
@@ -63,10 +63,11 @@ static void digest_entry(struct catalogue *c, const struct entry *en)
         s->json_icons,         s->json_meta,
         s->json_annotations,   s->json_input_schema,
         s->json_output_schema, s->json_mime_type,
-        s->json_arguments,
+        s->json_arguments,     s->json_size,
     };
     for (size_t i = 0; i < sizeof(part) / sizeof(part[0]); i++)
-        c->digest = (c->digest ^ str_hash(part[i])) * 0x9e3779b97f4a7c15u + i;
+        en->digest = (en->digest ^ str_hash(part[i])) * 0x9e3779b97f4a7c15u + i;
+    c->digest[s->kind] = (c->digest[s->kind] ^ en->digest) * 0x9e3779b97f4a7c15u + 1;
 }
 
 /* The key of a tool or prompt is its exposed name, that of a resource its URI. */
@@ -81,27 +82,27 @@ static const char *owner_of(const struct entry *en)
     return en->instance ? en->instance->name : "the host itself";
 }
 
-static int add_entry(struct host *h, struct catalogue *c, struct entry *en)
+static int add_entry(struct host *h, struct problems *p, struct catalogue *c, struct entry *en)
 {
     enum entry_kind kind = en->spec->kind;
     struct err e;
     struct str key = entry_key(en);
     if (kind == ENTRY_TEMPLATE && uri_template_compile(en->spec->uri, &en->template, &e)) {
-        host_problem(h, owner_of(en), false, "%s %s is not served: %s", kind_name[kind], en->name,
-                     e.text);
+        problem_add(p, owner_of(en), false, "%s %s is not served: %s", kind_name[kind], en->name,
+                    e.text);
         return -EINVAL;
     }
     if ((kind == ENTRY_TOOL || kind == ENTRY_PROMPT) && key.n > NAME_MAX_LENGTH) {
-        host_problem(h, owner_of(en), false,
-                     "%s %.80s is not served: expected a name of at most %d characters, found %zu",
-                     kind_name[kind], en->name, NAME_MAX_LENGTH, key.n);
+        problem_add(p, owner_of(en), false,
+                    "%s %.80s is not served: expected a name of at most %d characters, found %zu",
+                    kind_name[kind], en->name, NAME_MAX_LENGTH, key.n);
         return -EINVAL;
     }
     if (!map_add(&c->map[kind], &en->node, key)) {
         const struct entry *first = catalogue_find(c, kind, key);
         if (!h->settings->collision_first)
-            host_problem(
-                h, owner_of(en), false,
+            problem_add(
+                p, owner_of(en), false,
                 "%s %.*s is not served: plugin %s, which comes earlier, has one of that name "
                 "(set a prefix, or on_collision: first)",
                 kind_name[kind], STR_FMT(key), owner_of(first));
@@ -113,8 +114,8 @@ static int add_entry(struct host *h, struct catalogue *c, struct entry *en)
     return 0;
 }
 
-static void add_spec(struct host *h, struct catalogue *c, const struct entry_spec *spec,
-                     struct instance *in, uint32_t index)
+static void add_spec(struct host *h, struct problems *p, struct catalogue *c,
+                     const struct entry_spec *spec, struct instance *in, uint32_t index)
 {
     /* The next free place of its list; the arrays are as long as they can get. */
     struct entry *en = &c->entry[spec->kind][c->count[spec->kind]];
@@ -129,7 +130,7 @@ static void add_spec(struct host *h, struct catalogue *c, const struct entry_spe
     en->spec = spec;
     en->instance = in;
     en->index = index;
-    if (add_entry(h, c, en)) {
+    if (add_entry(h, p, c, en)) {
         entry_release(en);
         *en = (struct entry){0};
     }
@@ -146,11 +147,12 @@ static void add_instructions(struct catalogue *c, struct str text, const char *o
     buf_str(&c->instructions, text);
 }
 
-struct catalogue *catalogue_build(struct host *h)
+struct catalogue *catalogue_build(struct host *h, struct problems *p)
 {
     struct catalogue *c = xcalloc(1, sizeof(*c));
     uint32_t total[ENTRY_KINDS] = {[ENTRY_RESOURCE] = 1};
     buf_init(&c->instructions, INSTRUCTIONS_MAX);
+    c->number = ++h->generation;
     c->ttl_ms = UINT64_MAX;
     c->scope = CACHE_PUBLIC;
     for (uint32_t i = 0; i < h->manifests; i++) {
@@ -160,13 +162,13 @@ struct catalogue *catalogue_build(struct host *h)
     for (int k = 0; k < ENTRY_KINDS; k++)
         c->entry[k] = xcalloc(total[k], sizeof(struct entry));
     add_instructions(c, h->settings->server_instructions, NULL);
-    add_spec(h, c, &status_spec, NULL, 0);
+    add_spec(h, p, c, &status_spec, NULL, 0);
     for (uint32_t i = 0; i < h->manifests; i++) {
         const struct manifest *m = h->manifest[i];
         if (!h->instance[i])
             continue;
         for (uint32_t k = 0; k < m->entries; k++)
-            add_spec(h, c, &m->entry[k], h->instance[i], k);
+            add_spec(h, p, c, &m->entry[k], h->instance[i], k);
         add_instructions(c, m->instructions, h->instance[i]->name);
         uint64_t ttl = m->catalogue_ttl / 1000000;
         c->ttl_ms = ttl < c->ttl_ms ? ttl : c->ttl_ms;
@@ -176,8 +178,8 @@ struct catalogue *catalogue_build(struct host *h)
     if (c->ttl_ms == UINT64_MAX)
         c->ttl_ms = 60000;
     if (c->instructions.failed)
-        host_problem(h, "host", false, "the instructions are not whole: %s",
-                     c->instructions.failed == -ENOMEM ? "out of memory"
-                                                       : "they are over 64 KiB in all");
+        problem_add(p, "host", false, "the instructions are not whole: %s",
+                    c->instructions.failed == -ENOMEM ? "out of memory"
+                                                      : "they are over 64 KiB in all");
     return c;
 }

@@ -18,17 +18,19 @@ struct entry {
     uint32_t index;                /* in the instance's manifest */
     char *name;                    /* owned; exposed name (prefix_name), NUL-terminated */
     struct uri_template *template; /* owned; templates only */
+    uint64_t digest;               /* of all that a client sees of it */
 };
 
 struct catalogue {
     struct entry *entry[ENTRY_KINDS]; /* owned arrays in list order */
     uint32_t count[ENTRY_KINDS];
     struct map map[ENTRY_KINDS];
-    struct buf instructions;  /* merged: server's, then each plugin's; empty: none */
-    uint64_t ttl_ms;          /* shortest of the contributors */
-    enum cache_scope scope;   /* narrowest */
-    uint64_t digest;          /* of all names, texts and schemas; differs when a list differs */
-    bool library_completions; /* some entry has completion, so `completions` is declared */
+    struct buf instructions;      /* merged: server's, then each plugin's; empty: none */
+    uint64_t ttl_ms;              /* shortest of the contributors */
+    enum cache_scope scope;       /* narrowest */
+    uint64_t digest[ENTRY_KINDS]; /* of names, texts and schemas; differs when the list differs */
+    uint64_t number;              /* of this host's catalogues, from 1; no two have the same */
+    bool library_completions;     /* some entry has completion, so `completions` is declared */
 };
 
 /* Exposed tool or prompt by name; resource by URI.  NULL: none. */

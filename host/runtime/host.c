@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-void host_problem(struct host *h, const char *plugin, bool fatal, const char *fmt, ...)
+void problem_add(struct problems *p, const char *plugin, bool fatal, const char *fmt, ...)
 {
     struct err e;
     va_list ap;
@@ -10,13 +10,58 @@ void host_problem(struct host *h, const char *plugin, bool fatal, const char *fm
     vsnprintf(e.text, sizeof(e.text), fmt, ap);
     va_end(ap);
     log_line(fatal ? LOG_ERROR : LOG_WARN, plugin, "%s", e.text);
-    struct problem *more = realloc(h->problem, (h->problems + 1) * sizeof(*more));
+    struct problem *more = realloc(p->problem, (p->count + 1) * sizeof(*more));
     if (!more)
         return;
-    h->problem = more;
-    h->problem[h->problems++] = (struct problem){.plugin = xstrndup(plugin, strlen(plugin)),
-                                                 .sentence = xstrndup(e.text, strlen(e.text)),
-                                                 .fatal = fatal};
+    p->problem = more;
+    p->problem[p->count++] = (struct problem){.plugin = xstrndup(plugin, strlen(plugin)),
+                                              .sentence = xstrndup(e.text, strlen(e.text)),
+                                              .fatal = fatal};
+}
+
+void problems_release(struct problems *p)
+{
+    for (uint32_t i = 0; i < p->count; i++) {
+        free(p->problem[i].plugin);
+        free(p->problem[i].sentence);
+    }
+    free(p->problem);
+    *p = (struct problems){0};
+}
+
+/* A name of its own, and no problem with its library: then it gets an instance. */
+static void add_staged(struct host *h, struct staged *s, struct problems *p)
+{
+    uint32_t i = h->manifests++;
+    h->manifest[i] = s->manifest;
+    s->manifest = NULL;
+    char *name = xstrndup(h->manifest[i]->name.p, h->manifest[i]->name.n);
+    manifest_note(h->manifest[i], name);
+    if (s->library_error)
+        problem_add(p, name, true, "%s", s->e.text);
+    else
+        h->instance[i] = instance_new(h->engine, h->manifest[i]);
+    free(name);
+}
+
+static void read_sources(struct host *h)
+{
+    struct stage st = {.settings = h->settings};
+    stage_read(&st, NULL, NULL, NULL);
+    h->manifest = xcalloc(st.plugins, sizeof(struct manifest *));
+    h->instance = xcalloc(st.plugins, sizeof(struct instance *));
+    for (uint32_t i = 0; i < st.plugins; i++) {
+        if (st.plugin[i].manifest)
+            add_staged(h, &st.plugin[i], &st.problems);
+        else
+            problem_add(&st.problems, st.plugin[i].stem, true, "%s", st.plugin[i].e.text);
+    }
+    host_note_isolation(h);
+    h->catalogue = catalogue_build(h, &st.problems);
+    h->problem = st.problems.problem;
+    h->problems = st.problems.count;
+    st.problems = (struct problems){0};
+    stage_release(&st);
 }
 
 int host_open(uv_loop_t *loop, struct settings *settings, const struct host_options *o,
@@ -24,7 +69,9 @@ int host_open(uv_loop_t *loop, struct settings *settings, const struct host_opti
 {
     struct host *h = xcalloc(1, sizeof(*h));
     h->loop = loop;
+    h->options = *o;
     h->settings = settings;
+    list_init(&h->listeners);
     h->started_ns = clock_ns();
     struct engine_options options = {.calls = settings->calls, .keep_libraries = o->keep_libraries};
     int r = engine_open(loop, &options, &h->engine, e);
@@ -35,9 +82,7 @@ int host_open(uv_loop_t *loop, struct settings *settings, const struct host_opti
     }
     for (uint32_t i = 0; i < settings->dormants; i++)
         log_info("host config: %s: accepted, not in force in this build", settings->dormant[i]);
-    sources_read(h);
-    h->catalogue = catalogue_build(h);
-    h->generation = 1;
+    read_sources(h);
     *ret = h;
     return 0;
 }
@@ -48,21 +93,20 @@ void host_load_eager(struct host *h)
         if (h->instance[i] && h->manifest[i]->instance.load == LOAD_EAGER)
             instance_load(h->instance[i]);
     }
+    reload_watch(h);
 }
 
 void host_free(struct host *h)
 {
+    reload_close(h);
     engine_free(h->engine);
     catalogue_free(h->catalogue);
     for (uint32_t i = 0; i < h->manifests; i++)
         manifest_free(h->manifest[i]);
-    for (uint32_t i = 0; i < h->problems; i++) {
-        free(h->problem[i].plugin);
-        free(h->problem[i].sentence);
-    }
+    struct problems p = {h->problem, h->problems};
+    problems_release(&p);
     free(h->manifest);
     free(h->instance);
-    free(h->problem);
     settings_free(h->settings);
     free(h);
 }

@@ -13,8 +13,23 @@ struct problem {
     bool fatal;     /* the whole plugin is not served; else a part or a warning */
 };
 
+struct host_options {
+    const char *keep_libraries;
+    /* Reads the settings anew, on a thread of the host; NULL: reload keeps those it has. */
+    int (*settings)(void *arg, struct settings **ret, struct err *e);
+    void *arg;
+};
+
+/* Who wants to know that lists have changed: bits 1 << ENTRY_*.  False: tell me again later. */
+struct host_listener {
+    struct list in_host;
+    bool (*lists_changed)(struct host_listener *l, unsigned kinds);
+    unsigned pending; /* reload.c's */
+};
+
 struct host {
     uv_loop_t *loop;
+    struct host_options options;
     struct settings *settings;
     struct engine *engine;
     struct catalogue *catalogue;
@@ -23,12 +38,12 @@ struct host {
     uint32_t manifests;
     struct problem *problem; /* owned */
     uint32_t problems;
+    struct reload *reload;   /* owned; NULL until the first one */
+    struct list listeners;   /* struct host_listener */
+    const char *last_reload; /* "done", "refused" or NULL */
+    uint64_t reloads;
     uint64_t started_ns;
     uint64_t generation; /* of the catalogue, from 1 */
-};
-
-struct host_options {
-    const char *keep_libraries;
 };
 
 /* Reads all sources, builds the catalogue, makes the instances; loads no code.  `settings` is taken

@@ -10,15 +10,57 @@
 /* Of the host's own resource manifold://status. */
 extern const struct entry_spec status_spec;
 
-/* Notes what could not be served and logs it.  `plugin` is copied. */
-void host_problem(struct host *h, const char *plugin, bool fatal, const char *fmt, ...)
+/* Owned; grows. */
+struct problems {
+    struct problem *problem;
+    uint32_t count;
+};
+
+/* Notes what could not be served and logs it.  `plugin` is copied.  Any thread that owns `p`. */
+void problem_add(struct problems *p, const char *plugin, bool fatal, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+void problems_release(struct problems *p);
+
+/* One manifest file as it was read. */
+struct staged {
+    char *path;                /* owned */
+    char *stem;                /* owned; names the plugin where there is no manifest */
+    struct manifest *manifest; /* owned; NULL: it can't be read, `e` says why */
+    struct library *library;   /* NULL: not asked for, or bad */
+    int library_error;         /* `e` says which */
+    struct err e;
+};
+
+/* What the sources hold: made beside what runs, by any one thread. */
+struct stage {
+    const struct settings *settings;
+    struct staged *plugin; /* owned; in source and file order */
+    uint32_t plugins;
+    struct problems problems;
+};
+
+/* `loaded`: is a plugin of this name loaded, so that its library has to be staged too?  NULL: none
+ * is. */
+void stage_read(struct stage *st, bool (*loaded)(const void *arg, struct str name), const void *arg,
+                const char *keep_libraries);
+/* What is left in it. */
+void stage_release(struct stage *st);
 
 /* Never NULL; what can't be served becomes a problem of the host. */
-struct catalogue *catalogue_build(struct host *h);
+struct catalogue *catalogue_build(struct host *h, struct problems *p);
 void catalogue_free(struct catalogue *c);
 
-/* Reads every manifest of every source into h->manifest and h->instance. */
-void sources_read(struct host *h);
+/* Says what is to be said of a manifest that is served from now on. */
+void manifest_note(const struct manifest *m, const char *name);
+/* One line for all that ask for isolation. */
+void host_note_isolation(const struct host *h);
+
+/* --- reload.c --- */
+
+struct reload;
+/* Ends what is under way; the handles go with the loop's next turn. */
+void reload_close(struct host *h);
+/* Sees to it that the source directories are watched, or not, as the settings say. */
+void reload_watch(struct host *h);
 
 #endif

@@ -10,24 +10,26 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "config/file.h"
 #include "plugin/library.h"
 
 enum { MAX_MANIFESTS = 10000, MAX_FILES = 20000, MAX_READERS = 4, FILES_PER_READER = 8 };
 
 /* One manifest to read.  Reading them is most of a start, so it is shared among
- * a few threads; what is read is then added in order, on the loop's thread. */
+ * a few threads; what is read is then added in order, on one thread. */
 struct job {
-    const struct settings *settings;
     const struct source *source;
     int dirfd; /* of the source; shared */
     char *file;
-    struct manifest *manifest; /* NULL: e says why */
-    char *name;                /* owned; the instance's, NULL when the file could not be read */
-    int library_error;         /* e says which */
-    struct err e;
+    char *name; /* owned; the instance's; NULL when the file could not be read */
+    struct staged result;
 };
 
 struct jobs {
+    struct stage *stage;
+    bool (*loaded)(const void *arg, struct str name);
+    const void *arg;
+    const char *keep_libraries;
     struct job *job;
     uint32_t count, cap;
     atomic_uint next;
@@ -61,16 +63,16 @@ static int check_directory(int fd, const char *path, struct err *e)
     return 0;
 }
 
-static const struct manifest *same_name(const struct host *h, const struct manifest *m)
+static const struct manifest *same_name(const struct stage *st, struct str name)
 {
-    for (uint32_t i = 0; i < h->manifests; i++) {
-        if (str_eq(h->manifest[i]->name, m->name))
-            return h->manifest[i];
+    for (uint32_t i = 0; i < st->plugins; i++) {
+        if (st->plugin[i].manifest && str_eq(st->plugin[i].manifest->name, name))
+            return st->plugin[i].manifest;
     }
     return NULL;
 }
 
-static void note_manifest(const struct manifest *m, const char *name)
+void manifest_note(const struct manifest *m, const char *name)
 {
     for (uint32_t i = 0; i < m->warnings; i++)
         log_line(LOG_WARN, name, "%s", m->warning[i]);
@@ -79,10 +81,10 @@ static void note_manifest(const struct manifest *m, const char *name)
 }
 
 /* "${data}" is the plugin's own directory, made when its config speaks of it. */
-static void make_data(struct host *h, const struct manifest *m, const char *name)
+static void make_data(struct stage *st, const struct manifest *m, const char *name)
 {
     char path[PATH_MAX];
-    int n = snprintf(path, sizeof(path), "%s/%s", h->settings->data, name);
+    int n = snprintf(path, sizeof(path), "%s/%s", st->settings->data, name);
     if (!m->config.len || n < 0 || (size_t)n >= sizeof(path) ||
         !memmem(m->config.data, m->config.len, path, (size_t)n))
         return;
@@ -92,12 +94,13 @@ static void make_data(struct host *h, const struct manifest *m, const char *name
         *slash = '/';
     }
     if (mkdir(path, 0700) < 0 && errno != EEXIST)
-        host_problem(h, name, false, "%s: expected to make the plugin's own directory, found: %s",
-                     path, strerror(errno));
+        problem_add(&st->problems, name, false,
+                    "%s: expected to make the plugin's own directory, found: %s", path,
+                    strerror(errno));
 }
 
 /* One line for all: in one address space nothing can be enforced, and the operator must know. */
-static void note_isolation(const struct host *h)
+void host_note_isolation(const struct host *h)
 {
     struct buf names = BUF_INIT(512);
     uint32_t count = 0;
@@ -127,51 +130,52 @@ static bool is_known(const struct jobs *all, struct str name)
     return false;
 }
 
-static void note_unknown_plugins(struct host *h, const struct jobs *all)
+static void note_unknown_plugins(const struct jobs *all)
 {
+    const struct settings *s = all->stage->settings;
     for (int which = 0; which < 2; which++) {
-        const struct document *d = which ? &h->settings->sets : &h->settings->doc;
+        const struct document *d = which ? &s->sets : &s->doc;
         json_ref plugins = d->json.nodes ? json_get(&d->json, 0, STR("plugins")) : 0;
         if (!plugins || !json_is(&d->json, plugins, JSON_OBJECT))
             continue;
         json_each_member (&d->json, plugins, key) {
             struct str name = json_inner(&d->json, key);
             if (!is_known(all, name))
-                host_problem(h, "config", false,
-                             "%s: plugins.%.*s: there is no plugin of that name", d->path,
-                             STR_FMT(name));
+                problem_add(&all->stage->problems, "config", false,
+                            "%s: plugins.%.*s: there is no plugin of that name", d->path,
+                            STR_FMT(name));
         }
     }
 }
 
-static void add_manifest(struct host *h, struct job *j)
+static void staged_release(struct staged *s)
 {
-    struct manifest *m = j->manifest;
-    const char *name = j->name = xstrndup(m->name.p, m->name.n);
-    const struct manifest *first = same_name(h, m);
+    manifest_free(s->manifest);
+    free(s->path);
+    free(s->stem);
+}
+
+/* Takes what was read of one file, unless it is not to be served. */
+static void add_staged(struct stage *st, struct staged *s, const char *name)
+{
+    struct manifest *m = s->manifest;
+    if (!m) {
+        st->plugin[st->plugins++] = *s;
+        return;
+    }
+    const struct manifest *first = same_name(st, m->name);
     if (!m->enabled) {
         log_line(LOG_INFO, name, "disabled by the host config");
-        manifest_free(m);
     } else if (first) {
-        host_problem(h, name, true,
-                     "%s: expected an instance name of its own, found %s, which %s has too",
-                     m->doc.path, name, first->doc.path);
-        manifest_free(m);
+        problem_add(&st->problems, name, true,
+                    "%s: expected an instance name of its own, found %s, which %s has too",
+                    m->doc.path, name, first->doc.path);
     } else {
-        note_manifest(m, name);
-        make_data(h, m, name);
-        struct instance *in = NULL;
-        if (j->library_error)
-            host_problem(h, name, true, "%s", j->e.text);
-        else
-            in = instance_new(h->engine, m);
-        h->manifest = realloc(h->manifest, (h->manifests + 1) * sizeof(struct manifest *));
-        h->instance = realloc(h->instance, (h->manifests + 1) * sizeof(struct instance *));
-        if (!h->manifest || !h->instance)
-            out_of_memory();
-        h->manifest[h->manifests] = m;
-        h->instance[h->manifests++] = in;
+        make_data(st, m, name);
+        st->plugin[st->plugins++] = *s;
+        *s = (struct staged){0};
     }
+    staged_release(s);
 }
 
 static int list_files(int dirfd, char ***ret, uint32_t *ret_count)
@@ -205,17 +209,17 @@ static int list_files(int dirfd, char ***ret, uint32_t *ret_count)
     return 0;
 }
 
-static void note_job(struct host *h, struct jobs *all, const struct source *s, int dirfd,
-                     char *file)
+static void note_job(struct jobs *all, const struct source *s, int dirfd, char *file)
 {
     char stem[64];
     snprintf(stem, sizeof(stem), "%.*s", (int)strcspn(file, "."), file);
     if (ends_with(file, ".yml"))
-        host_problem(h, stem, false, "%s/%s is not read: expected a name that ends in .yaml",
-                     s->path, file);
+        problem_add(&all->stage->problems, stem, false,
+                    "%s/%s is not read: expected a name that ends in .yaml", s->path, file);
     else if (all->count >= MAX_MANIFESTS)
-        host_problem(h, stem, true, "%s/%s is not read: expected at most %d manifests", s->path,
-                     file, MAX_MANIFESTS);
+        problem_add(&all->stage->problems, stem, true,
+                    "%s/%s is not read: expected at most %d manifests", s->path, file,
+                    MAX_MANIFESTS);
     if (ends_with(file, ".yml") || all->count >= MAX_MANIFESTS) {
         free(file);
         return;
@@ -229,23 +233,23 @@ static void note_job(struct host *h, struct jobs *all, const struct source *s, i
         all->job = more;
         all->cap = cap;
     }
-    all->job[all->count++] =
-        (struct job){.settings = h->settings, .source = s, .dirfd = dirfd, .file = file};
+    all->job[all->count++] = (struct job){.source = s, .dirfd = dirfd, .file = file};
 }
 
 /* The jobs of one source; its open directory, or -1. */
-static int open_source(struct host *h, const struct source *s, struct jobs *all)
+static int open_source(const struct source *s, struct jobs *all)
 {
     struct err e;
     int dirfd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dirfd < 0) {
         if (!(s->optional && errno == ENOENT))
-            host_problem(h, s->path, true, "%s: expected a directory of manifests, found: %s",
-                         s->path, strerror(errno));
+            problem_add(&all->stage->problems, s->path, true,
+                        "%s: expected a directory of manifests, found: %s", s->path,
+                        strerror(errno));
         return -1;
     }
     if (check_directory(dirfd, s->path, &e)) {
-        host_problem(h, s->path, true, "%s", e.text);
+        problem_add(&all->stage->problems, s->path, true, "%s", e.text);
         close(dirfd);
         return -1;
     }
@@ -253,11 +257,26 @@ static int open_source(struct host *h, const struct source *s, struct jobs *all)
     char **file = NULL;
     int r = list_files(dirfd, &file, &count);
     if (r)
-        host_problem(h, s->path, true, "%s: cannot list it: %s", s->path, strerror(-r));
+        problem_add(&all->stage->problems, s->path, true, "%s: cannot list it: %s", s->path,
+                    strerror(-r));
     for (uint32_t k = 0; k < count; k++)
-        note_job(h, all, s, dirfd, file[k]);
+        note_job(all, s, dirfd, file[k]);
     free(file);
     return dirfd;
+}
+
+/* Of a plugin that runs the bytes are wanted, of others a look is enough: they are staged when they
+ * are first called. */
+static void read_library(const struct jobs *all, const struct job *j, struct staged *r)
+{
+    const struct manifest *m = r->manifest;
+    if (!m->library)
+        return;
+    if (!all->loaded || !all->loaded(all->arg, m->name))
+        r->library_error = library_check(j->dirfd, m->directory, m->library, &r->e);
+    else
+        r->library_error = library_stage(j->dirfd, m->directory, m->library, all->keep_libraries,
+                                         &r->library, &r->e);
 }
 
 static void *reader(void *arg)
@@ -265,14 +284,17 @@ static void *reader(void *arg)
     struct jobs *all = arg;
     for (uint32_t i; (i = atomic_fetch_add(&all->next, 1)) < all->count;) {
         struct job *j = &all->job[i];
-        if (manifest_read(j->settings, j->source, j->dirfd, j->file, &j->manifest, &j->e))
-            j->manifest = NULL;
-        else if (j->manifest->enabled)
-            /* An early look: a tool that can't work is not offered. */
-            j->library_error =
-                j->manifest->library
-                    ? library_check(j->dirfd, j->manifest->directory, j->manifest->library, &j->e)
-                    : 0;
+        struct staged *r = &j->result;
+        char *file = j->file;
+        r->stem = xstrndup(file, strcspn(file, "."));
+        if (path_expand(str_of(file), j->source->path, &r->path, &r->e))
+            r->path = xstrndup("", 0);
+        if (manifest_read(all->stage->settings, j->source, j->dirfd, file, &r->manifest, &r->e))
+            r->manifest = NULL;
+        else
+            j->name = xstrndup(r->manifest->name.p, r->manifest->name.n);
+        if (r->manifest && r->manifest->enabled)
+            read_library(all, j, r);
     }
     return NULL;
 }
@@ -282,7 +304,8 @@ static void read_all(struct jobs *all)
     pthread_t id[MAX_READERS];
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     uint32_t made = 0;
-    while (made + 1 < MAX_READERS && made + 1 < (cores > 0 ? cores : 1) &&
+    /* Beside a host that serves, one thread must do: the others would take the loop's time. */
+    while (!all->loaded && made + 1 < MAX_READERS && made + 1 < (cores > 0 ? cores : 1) &&
            (made + 1) * FILES_PER_READER < all->count &&
            pthread_create(&id[made], NULL, reader, all) == 0)
         made++;
@@ -291,25 +314,20 @@ static void read_all(struct jobs *all)
         pthread_join(id[--made], NULL);
 }
 
-void sources_read(struct host *h)
+void stage_read(struct stage *st, bool (*loaded)(const void *arg, struct str name), const void *arg,
+                const char *keep_libraries)
 {
-    uint32_t n = h->settings->sources;
+    uint32_t n = st->settings->sources;
     int *dirfd = xcalloc(n, sizeof(int));
-    struct jobs all = {0};
+    struct jobs all = {.stage = st, .loaded = loaded, .arg = arg, .keep_libraries = keep_libraries};
     for (uint32_t i = 0; i < n; i++)
-        dirfd[i] = open_source(h, &h->settings->source[i], &all);
+        dirfd[i] = open_source(&st->settings->source[i], &all);
     read_all(&all);
+    st->plugin = xcalloc(all.count, sizeof(*st->plugin));
     for (uint32_t i = 0; i < all.count; i++) {
-        struct job *j = &all.job[i];
-        char stem[64];
-        snprintf(stem, sizeof(stem), "%.*s", (int)strcspn(j->file, "."), j->file);
-        if (j->manifest)
-            add_manifest(h, j);
-        else
-            host_problem(h, stem, true, "%s", j->e.text);
+        add_staged(st, &all.job[i].result, all.job[i].name);
     }
-    note_isolation(h);
-    note_unknown_plugins(h, &all);
+    note_unknown_plugins(&all);
     for (uint32_t i = 0; i < all.count; i++) {
         free(all.job[i].file);
         free(all.job[i].name);
@@ -320,4 +338,13 @@ void sources_read(struct host *h)
     }
     free(all.job);
     free(dirfd);
+}
+
+void stage_release(struct stage *st)
+{
+    for (uint32_t i = 0; i < st->plugins; i++)
+        staged_release(&st->plugin[i]);
+    free(st->plugin);
+    problems_release(&st->problems);
+    *st = (struct stage){0};
 }

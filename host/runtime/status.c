@@ -134,10 +134,14 @@ static void write_plugin(struct buf *b, const struct manifest *m, const struct i
     text_member(b, "manifest", str_of(m->doc.path));
     bool loaded = in && in->plugin && in->plugin->version;
     text_member(b, "version", loaded ? str_of(in->plugin->version) : m->version);
+    if (in)
+        member(b, "generation", in->generation);
     text_member(b, "state", in ? str_of(instance_state_name(in->state)) : STR("not served"));
     write_isolation(b, m);
     if (in && in->error)
         text_member(b, "error", str_of(in->error));
+    if (in && in->last_error)
+        text_member(b, "lastError", str_of(in->last_error));
     if (in && in->library)
         text_member(b, "sha256", str_of(library_hash(in->library)));
     write_strings(b, "notInForce", m->dormant, m->dormants);
@@ -163,6 +167,25 @@ static void write_plugin(struct buf *b, const struct manifest *m, const struct i
     buf_byte(b, '}');
 }
 
+/* Generations that a reload has replaced and that still have calls. */
+static void write_retired(struct buf *b, const struct host *h)
+{
+    const char *comma = "";
+    buf_lit(b, ",\"draining\":[");
+    for (struct instance *in = NULL; (in = engine_next_retired(h->engine, in));) {
+        buf_printf(b, "%s{\"name\":", comma);
+        json_write_string(b, str_of(in->name));
+        member(b, "generation", in->generation);
+        text_member(b, "state", instance_is_stuck(in) ? STR("stuck") : STR("draining"));
+        member(b, "running", in->running);
+        member(b, "queued", in->queued);
+        member(b, "orphans", in->orphans);
+        buf_byte(b, '}');
+        comma = ",";
+    }
+    buf_byte(b, ']');
+}
+
 void status_write(const struct host *h, struct buf *b)
 {
     buf_lit(b, "{\"server\":{\"name\":");
@@ -170,6 +193,9 @@ void status_write(const struct host *h, struct buf *b)
     text_member(b, "version", STR(MANIFOLD_VERSION));
     member(b, "uptimeMs", (clock_ns() - h->started_ns) / 1000000);
     member(b, "generation", h->generation);
+    member(b, "reloads", h->reloads);
+    if (h->last_reload)
+        text_member(b, "lastReload", str_of(h->last_reload));
     member(b, "logDropped", log_dropped());
     buf_byte(b, '}');
     write_strings(b, "notInForce", h->settings->dormant, h->settings->dormants);
@@ -179,7 +205,9 @@ void status_write(const struct host *h, struct buf *b)
             buf_byte(b, ',');
         write_plugin(b, h->manifest[i], h->instance[i]);
     }
-    buf_lit(b, "],\"problems\":[");
+    buf_byte(b, ']');
+    write_retired(b, h);
+    buf_lit(b, ",\"problems\":[");
     for (uint32_t i = 0; i < h->problems; i++) {
         if (i)
             buf_byte(b, ',');

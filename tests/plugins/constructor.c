@@ -80,6 +80,10 @@ __attribute__((constructor)) static void misbehave(void)
 #elif defined(BAD_IS_NOSY_CONSTRUCTOR)
     if (in_probe())
         look_around();
+#elif defined(BAD_IS_MOODY_CONSTRUCTOR)
+    /* Bad as long as there is such a file where the host was started. */
+    if (access("moody", F_OK) == 0)
+        leave(9);
 #endif
 }
 

@@ -252,7 +252,10 @@ static void client_open(const char *yaml)
     ck_assert_int_eq(engine_open(&client.loop, &o, &client.host.engine, &e), 0);
     if (yaml)
         client_load(yaml);
-    client.host.catalogue = catalogue_build(&client.host);
+    list_init(&client.host.listeners);
+    struct problems problems = {0};
+    client.host.catalogue = catalogue_build(&client.host, &problems);
+    problems_release(&problems);
     client.stream = (struct stream){client_begin, client_end, client_congested};
     client.limit = 16 << 20;
     client.session = session_new(&client.host);

@@ -244,9 +244,8 @@ END_TEST
 
 START_TEST(dormant_keys)
 {
-    static const char *const expected[] = {
-        "server.state_key", "watch", "lock", "defaults.limits.drain",
-        "secrets",          "cache", "http", "metrics"};
+    static const char *const expected[] = {"server.state_key", "lock", "secrets", "cache", "http",
+                                           "metrics"};
     struct settings *s = must_read_text(
         H "server: {name: a, state_key: k}\nwatch: false\nlock: {mode: warn}\ndefaults: {limits: "
           "{drain: 1s}}\nsecrets: {}\ncache: {}\nhttp: {}\nmetrics: {}\nlog: {level: info}\n");

@@ -183,8 +183,9 @@ START_TEST(initialize_answers_the_version)
              "'capabilities':{},'clientInfo':{'name':'c','version':'1'}}}",
              versions[_i].asked);
     snprintf(want, sizeof(want),
-             "{'jsonrpc':'2.0','id':0,'result':{'protocolVersion':'%s','capabilities':{'tools':{},"
-             "'resources':{},'prompts':{}%s,'logging':{}},'serverInfo':{'name':'manifold',"
+             "{'jsonrpc':'2.0','id':0,'result':{'protocolVersion':'%s','capabilities':{"
+             "'tools':{'listChanged':true},'resources':{'listChanged':true},"
+             "'prompts':{'listChanged':true}%s,'logging':{}},'serverInfo':{'name':'manifold',"
              "'version':'" MANIFOLD_VERSION "'},'instructions':'fake: Ask it.'}}",
              versions[_i].answered, completions ? ",'completions':{}" : "");
     SAYS(text, want);

@@ -158,7 +158,8 @@ START_TEST(pages_hold_everything_once)
              "{'jsonrpc':'2.0','id':1,'method':'tools/list','params':{'cursor':'%s'," MODERN "}}",
              first);
     HAS(list, "'tool250'");
-    client.host.catalogue->digest++;
+    client.host.catalogue->digest[ENTRY_TOOL]++;
+    client.host.catalogue->number++;
     HAS(list, "'code':-32602");
 }
 END_TEST
@@ -172,7 +173,9 @@ START_TEST(lists_follow_the_catalogue)
         "'prompts':{}");
     uint32_t manifests = client.host.manifests;
     client.host.manifests = 0;
-    client.host.catalogue = catalogue_build(&client.host);
+    struct problems problems = {0};
+    client.host.catalogue = catalogue_build(&client.host, &problems);
+    problems_release(&problems);
     client.host.manifests = manifests;
     SAYS(LIST("1", "tools/list", MODERN),
          "{'jsonrpc':'2.0','id':1,'result':{'tools':[],'ttlMs':60000,'cacheScope':'public'" TAIL);

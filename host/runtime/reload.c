@@ -1,0 +1,200 @@
+#include "runtime/reload_internal.h"
+
+#include <stdlib.h>
+
+static void begin(struct reload *r);
+
+static void tell(struct list *waiters, bool ok, const char *summary)
+{
+    for (struct list *it; (it = list_pop(waiters));) {
+        struct waiter *w = container_of(it, struct waiter, node);
+        if (w->done)
+            w->done(w->arg, ok, summary);
+        free(w);
+    }
+}
+
+static void finish(struct reload *r, bool ok, const char *summary)
+{
+    r->phase = RELOAD_IDLE;
+    r->host->reloads++;
+    r->host->last_reload = ok ? "done" : "refused";
+    log_line(ok ? LOG_INFO : LOG_WARN, NULL, "reload: %s", summary);
+    tell(&r->now, ok, summary);
+    reload_discard(r);
+    if (r->again && !engine_stopping(r->host->engine))
+        begin(r);
+}
+
+/* The config can't be read: everything stays as it is, and the status says why. */
+static void refuse_config(struct reload *r)
+{
+    struct host *h = r->host;
+    struct problems p = {h->problem, h->problems};
+    if (r->config_refused && p.count) {
+        free(p.problem[--p.count].plugin);
+        free(p.problem[p.count].sentence);
+    }
+    r->config_refused = true;
+    problem_add(&p, "config", false, "%s", r->e.text);
+    h->problem = p.problem;
+    h->problems = p.count;
+    char text[sizeof(r->e.text) + 80];
+    snprintf(text, sizeof(text), "nothing has changed, since the config is refused: %s", r->e.text);
+    finish(r, false, text);
+}
+
+static void sum_up(struct reload *r)
+{
+    char text[256];
+    snprintf(text, sizeof(text),
+             "%u plugins changed, %u added, %u removed, %u kept as they are, %u refused, %u wait "
+             "for an older generation to end; %.1f ms",
+             r->changed, r->added, r->removed, r->kept, r->refused, r->waiting,
+             (double)(clock_ns() - r->began) / 1e6);
+    finish(r, r->refused == 0, text);
+}
+
+static void on_prepared(void *arg, struct instance *in, const char *error)
+{
+    struct reload *r = arg;
+    for (uint32_t i = 0; i < r->slots; i++) {
+        if (r->slot[i].instance == in && error)
+            r->slot[i].error = xstrndup(error, strlen(error));
+    }
+    /* Not from within the plugin's open(). */
+    if (--r->opening == 0 && !r->closing)
+        uv_async_send(&r->step);
+}
+
+/* What is in use now must be able to be used afterwards, too. */
+static bool open_more(struct reload *r)
+{
+    for (uint32_t i = 0; i < r->slots; i++) {
+        struct slot *s = &r->slot[i];
+        if (!s->fresh || s->asked || !s->old || s->old->state == INSTANCE_UNLOADED ||
+            protection_off("reload_transaction"))
+            continue;
+        s->asked = true;
+        s->handover =
+            s->manifest->instance.reload == RELOAD_HANDOVER && s->old->state == INSTANCE_READY;
+        r->opening++;
+        instance_prepare(s->instance, s->library, s->handover, on_prepared, r);
+    }
+    return r->opening;
+}
+
+static void on_step(uv_async_t *a)
+{
+    struct reload *r = a->data;
+    if (engine_stopping(r->host->engine))
+        return;
+    if (r->phase == RELOAD_BUILDING && atomic_load(&r->built)) {
+        pthread_join(r->builder, NULL);
+        r->phase = RELOAD_OPENING;
+        if (r->error) {
+            refuse_config(r);
+            return;
+        }
+        reload_plan(r);
+    }
+    if (r->phase == RELOAD_OPENING && !r->opening && !open_more(r)) {
+        reload_swap(r);
+        sum_up(r);
+    }
+}
+
+static void begin(struct reload *r)
+{
+    r->again = false;
+    r->began = clock_ns();
+    while (!list_empty(&r->next))
+        list_append(&r->now, list_pop(&r->next));
+    struct host *h = r->host;
+    r->loaded = xcalloc(h->manifests, sizeof(char *));
+    for (uint32_t i = 0; i < h->manifests; i++) {
+        if (h->instance[i] && h->instance[i]->state != INSTANCE_UNLOADED)
+            r->loaded[r->loadeds++] = xstrndup(h->instance[i]->name, strlen(h->instance[i]->name));
+    }
+    r->phase = RELOAD_BUILDING;
+    atomic_store(&r->built, false);
+    int e = reload_build(r);
+    if (e)
+        finish(r, false, "nothing has changed, since there is no thread to build with");
+}
+
+/* What waited for it can go on. */
+static void on_gone(void *arg, const char *name)
+{
+    struct reload *r = arg;
+    for (uint32_t i = 0; i < r->waiting; i++) {
+        if (strcmp(r->waits[i], name) == 0 && !r->again) {
+            host_reload(r->host, NULL, NULL);
+            return;
+        }
+    }
+}
+
+struct reload *reload_open(struct host *h)
+{
+    struct reload *r = xcalloc(1, sizeof(*r));
+    r->host = h;
+    list_init(&r->now);
+    list_init(&r->next);
+    if (uv_async_init(h->loop, &r->step, on_step)) {
+        free(r);
+        return NULL;
+    }
+    uv_timer_init(h->loop, &r->tell);
+    uv_timer_init(h->loop, &r->settle);
+    r->step.data = r->tell.data = r->settle.data = r;
+    r->handles = 3;
+    memcpy(r->told, h->catalogue->digest, sizeof(r->told));
+    engine_on_gone(h->engine, on_gone, r);
+    h->reload = r;
+    return r;
+}
+
+void host_reload(struct host *h, void (*done)(void *arg, bool ok, const char *summary), void *arg)
+{
+    struct reload *r = h->reload ? h->reload : reload_open(h);
+    if (!r || engine_stopping(h->engine)) {
+        if (done)
+            done(arg, false, "the host is about to exit");
+        return;
+    }
+    struct waiter *w = xcalloc(1, sizeof(*w));
+    w->done = done;
+    w->arg = arg;
+    list_append(&r->next, &w->node);
+    r->again = true;
+    if (r->phase == RELOAD_IDLE)
+        begin(r);
+}
+
+void reload_handle_closed(uv_handle_t *handle)
+{
+    struct reload *r = handle->data;
+    if (--r->handles == 0 && r->closing)
+        free(r);
+}
+
+void reload_close(struct host *h)
+{
+    struct reload *r = h->reload;
+    if (!r)
+        return;
+    r->closing = true;
+    h->reload = NULL;
+    engine_on_gone(h->engine, NULL, NULL);
+    if (r->phase == RELOAD_BUILDING)
+        pthread_join(r->builder, NULL);
+    tell(&r->now, false, "the host is about to exit");
+    tell(&r->next, false, "the host is about to exit");
+    reload_discard(r);
+    reload_forget_waits(r);
+    watch_stop(r);
+    uv_close((uv_handle_t *)&r->step, reload_handle_closed);
+    uv_close((uv_handle_t *)&r->tell, reload_handle_closed);
+    uv_close((uv_handle_t *)&r->settle, reload_handle_closed);
+}

@@ -1,0 +1,86 @@
+/* What a reload does on its own thread: reading.  It sees the host's settings, which nobody changes
+ * while it runs, and nothing else of the host. */
+#include "runtime/reload_internal.h"
+
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include "config/text.h"
+
+static bool is_loaded(const void *arg, struct str name)
+{
+    const struct reload *r = arg;
+    for (uint32_t i = 0; i < r->loadeds; i++) {
+        if (str_eq(str_of(r->loaded[i]), name))
+            return true;
+    }
+    return false;
+}
+
+static void note_fixed(const char *key)
+{
+    log_warn("reload: %s can't change while the host runs: the old value stays until a restart",
+             key);
+}
+
+/* What is set up once keeps its value. */
+static int keep_fixed(struct settings *now, const struct settings *old, struct err *e)
+{
+    int r = 0;
+    if (!str_eq(now->server_name, old->server_name)) {
+        note_fixed("server.name");
+        r = text_keep(&now->texts, old->server_name, &now->server_name, e);
+    }
+    if (strcmp(now->data, old->data) != 0) {
+        note_fixed("data");
+        free(now->data);
+        now->data = xstrndup(old->data, strlen(old->data));
+    }
+    if (now->message.bytes != old->message.bytes || now->message.depth != old->message.depth ||
+        now->message.nodes != old->message.nodes) {
+        note_fixed("limits.message, depth or nodes");
+        now->message = old->message;
+    }
+    if (now->output != old->output) {
+        note_fixed("limits.output");
+        now->output = old->output;
+    }
+    if (now->calls != old->calls) {
+        note_fixed("limits.calls");
+        now->calls = old->calls;
+    }
+    if (now->log_level != old->log_level || now->log_format != old->log_format) {
+        note_fixed("log");
+        now->log_level = old->log_level;
+        now->log_format = old->log_format;
+    }
+    return r;
+}
+
+static void *build(void *arg)
+{
+    struct reload *r = arg;
+    struct host *h = r->host;
+    /* Calls come first.  (On Linux the number of a thread stands for that thread alone.) */
+    setpriority(PRIO_PROCESS, (id_t)gettid(), 10);
+    if (h->options.settings) {
+        r->error = h->options.settings(h->options.arg, &r->settings, &r->e);
+        if (r->error)
+            r->settings = NULL;
+        else
+            r->error = keep_fixed(r->settings, h->settings, &r->e);
+    }
+    if (!r->error) {
+        r->stage.settings = r->settings ? r->settings : h->settings;
+        stage_read(&r->stage, is_loaded, r, h->options.keep_libraries);
+    }
+    atomic_store(&r->built, true);
+    uv_async_send(&r->step);
+    return NULL;
+}
+
+int reload_build(struct reload *r)
+{
+    r->error = 0;
+    return -pthread_create(&r->builder, NULL, build, r);
+}

@@ -1,0 +1,81 @@
+/* host/runtime/reload_internal.h - private to reload*.c: one reload on its way. */
+#ifndef MANIFOLD_RUNTIME_RELOAD_INTERNAL_H
+#define MANIFOLD_RUNTIME_RELOAD_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include "runtime/internal.h"
+#include "runtime/reload.h"
+
+enum { WATCHES = 64, TELL_AFTER = 100, WATCH_AFTER = 200 }; /* milliseconds */
+
+struct waiter {
+    struct list node;
+    void (*done)(void *arg, bool ok, const char *summary);
+    void *arg;
+};
+
+/* One plugin as it will be served. */
+struct slot {
+    struct manifest *manifest; /* the instance's, or of a plugin without one */
+    struct instance *instance;
+    struct instance *old; /* what a fresh instance takes the place of; NULL: nothing */
+    struct library *library;
+    char *error; /* owned; why the fresh one can't */
+    bool fresh, asked, handover;
+};
+
+enum phase { RELOAD_IDLE, RELOAD_BUILDING, RELOAD_OPENING };
+
+struct reload {
+    struct host *host;
+    uv_async_t step;
+    uv_timer_t tell, settle; /* of list_changed; of `watch` */
+    uv_fs_event_t watch[WATCHES];
+    char *watched[WATCHES]; /* owned; the directory */
+    uint32_t watches;
+    unsigned handles;
+    enum phase phase;
+    bool again; /* asked for while one runs */
+    bool closing;
+    bool config_refused;   /* the last of the host's problems says so */
+    struct list now, next; /* struct waiter */
+    /* The builder's until `built`. */
+    pthread_t builder;
+    atomic_bool built;
+    char **loaded; /* owned; names */
+    uint32_t loadeds;
+    struct settings *settings; /* NULL: as they are */
+    int error;
+    struct err e;
+    struct stage stage;
+    /* Then the loop's. */
+    /* owned, `waiting` of them: whose change waits until an older generation is gone */
+    char **waits;
+    struct slot *slot;
+    uint32_t slots, opening;
+    uint32_t changed, added, removed, kept, refused, waiting;
+    uint64_t began;             /* ns */
+    uint64_t told[ENTRY_KINDS]; /* digests that clients know */
+};
+
+/* The host's, made now; NULL: the loop gives no handle. */
+struct reload *reload_open(struct host *h);
+/* Starts a thread that fills settings and stage, then sends `step`.  0 or negative errno. */
+int reload_build(struct reload *r);
+/* What the stage makes of each plugin: kept, fresh, or refused with a problem. */
+void reload_plan(struct reload *r);
+void reload_forget_waits(struct reload *r);
+/* Puts it in place. */
+void reload_swap(struct reload *r);
+/* Forgets what was built and not put in place. */
+void reload_discard(struct reload *r);
+
+/* Says in the log what has changed, and lets clients know after a while. */
+void lists_compare(struct reload *r, const struct catalogue *old, const struct catalogue *now);
+void lists_tell(uv_timer_t *t);
+void watch_settled(uv_timer_t *t);
+void watch_stop(struct reload *r);
+void reload_handle_closed(uv_handle_t *h);
+
+#endif
