@@ -389,7 +389,7 @@ class Overrides(Base):
                                 "breaker: { failures: 3 }"})
         with serve(self.f.path + "/d") as s:
             late = " ".join(self.plugin(s)["notInForce"])
-            self.assertIn("reload", late)
+            self.assertNotIn("reload", late)
             self.assertNotIn("breaker", late)
             s.wait_log("not in force")
             s.echo()
