@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include "cli/command.h"
 #include "cli/open.h"
+#include "transport/admin.h"
 #include "transport/guard.h"
 #include "transport/stdio.h"
 
@@ -15,6 +16,7 @@ struct server {
     struct host *host;
     struct session *session;
     struct stdio *stdio;
+    struct admin *admin; /* NULL: none */
     uv_async_t signalled;
     bool stopped;
 };
@@ -70,6 +72,7 @@ static void on_ended(void *arg, const char *why)
 {
     struct server *s = arg;
     log_info("stops: %s", why);
+    admin_close(s->admin);
     session_free(s->session);
     stdio_close(s->stdio);
     engine_stop(s->host->engine, STOP_GRACE, on_engine_stopped, s);
@@ -86,6 +89,17 @@ static void log_start_line(const struct host *h)
         "%u templates, %u prompts; %u problems",
         MANIFOLD_VERSION, plugins, h->settings->sources, c->count[ENTRY_TOOL],
         c->count[ENTRY_RESOURCE], c->count[ENTRY_TEMPLATE], c->count[ENTRY_PROMPT], h->problems);
+}
+
+/* What can't be had is done without: the client is served all the same. */
+static void open_admin(struct server *s)
+{
+    const struct settings *settings = s->host->settings;
+    struct admin_options o = {
+        .path = settings->admin_path, .host = s->host, .status = status_write};
+    struct err e;
+    if (settings->admin && admin_open(&s->loop, &o, &s->admin, &e))
+        log_warn("no admin socket, \"manifold status\" can't ask this host: %s", e.text);
 }
 
 static int serve_open(struct server *s, const struct args *a, struct settings *settings,
@@ -141,6 +155,7 @@ static int run(const struct args *a)
         log_flush(FLUSH_MAX);
         return EXIT_SYSTEM;
     }
+    open_admin(&s);
     log_start_line(s.host);
     host_load_eager(s.host);
     while (!s.stopped)
