@@ -57,6 +57,15 @@ static json_ref member(const struct json_doc *d, const struct column *c, const s
     return empty ? 0 : n;
 }
 
+static void print_duration(struct buf *b, double micros)
+{
+    static const char *const unit[] = {"us", "ms", "s"};
+    int u = 0;
+    for (; micros >= 999.5 && u < 2; u++) /* which %.3g would show as 1e+03 */
+        micros /= 1000;
+    buf_printf(b, "%.3g %s", micros, unit[u]);
+}
+
 /* Lives in the document or in `scratch`. */
 static struct str cell(const struct json_doc *d, const struct column *c, const struct row *r,
                        struct buf *scratch)
@@ -66,8 +75,9 @@ static struct str cell(const struct json_doc *d, const struct column *c, const s
     if (!n)
         return STR("-");
     struct str s = json_is(d, n, JSON_STRING) ? json_string(d, n, scratch) : json_raw(d, n);
-    if (c->unit && json_is(d, n, JSON_NUMBER)) {
-        buf_printf(scratch, "%.*s %s", STR_FMT(s), c->unit);
+    double micros;
+    if (c->micros && json_double(d, n, &micros)) {
+        print_duration(scratch, micros);
         s = buf_view(scratch);
     }
     return cut(s, CELL_MAX);

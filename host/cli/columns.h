@@ -16,7 +16,7 @@ struct column {
     bool right;         /* numbers */
     bool state;         /* shown in colour where it is bad */
     uint8_t rank;       /* 0: never left out */
-    const char *unit;   /* of a number; NULL: none */
+    bool micros;        /* a number of microseconds, shown with the unit that fits */
 };
 
 struct row {

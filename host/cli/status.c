@@ -34,8 +34,9 @@ static const struct column entry_columns[] = {
     {.heading = "ERRORS", .key = {"errors"}, .right = true, .rank = 2},
     {.heading = "TIMEOUTS", .key = {"timeouts"}, .right = true, .rank = 4},
     {.heading = "REFUSED", .key = {"refusals"}, .right = true, .rank = 5},
-    {.heading = "P50", .key = {"duration.p50", "p50"}, .right = true, .rank = 3},
-    {.heading = "P99", .key = {"duration.p99", "p99"}, .right = true, .rank = 3},
+    {.heading = "P50", .key = {"durationUs.p50"}, .right = true, .micros = true, .rank = 3},
+    {.heading = "P99", .key = {"durationUs.p99"}, .right = true, .micros = true, .rank = 3},
+    {.heading = "WAITED P99", .key = {"queueWaitUs.p99"}, .right = true, .micros = true, .rank = 6},
 };
 
 static const struct column host_columns[] = {

@@ -314,7 +314,8 @@ FULL = {
         {"name": "good", "state": "ready", "generation": 3, "version": "1.2.3", "running": 2,
          "queued": 5, "leaked": 1, "calls": 1000, "errors": 3, "timeouts": 4, "refusals": 6,
          "breaker": {"state": "open"},
-         "entries": [{"name": "forecast", "calls": 1000, "duration": {"p50": "1.5ms", "p99": "9ms"}},
+         "entries": [{"name": "forecast", "calls": 1000,
+                      "durationUs": {"p50": 1512.345, "p99": 90120000.5}},
                      {"name": "unused", "calls": 0}]},
         {"name": "bad", "state": "failed", "error": "the library has no symbol\u001b[31m manifold"},
     ],
@@ -384,7 +385,7 @@ class Commands(Base):
         self.assertEqual(lines[3].split(), "good ready 1.2.3 3 2 5 1 1000 3 4 6 open".split())
         self.assertEqual(lines[4].split(), "bad failed - - - - - - - - - -".split())
         self.assertEqual(lines[6].split(), "ENTRY PLUGIN CALLS P50 P99".split())
-        self.assertEqual(lines[7].split(), "forecast good 1000 1.5ms 9ms".split())
+        self.assertEqual(lines[7].split(), "forecast good 1000 1.51 ms 90.1 s".split())
         self.assertNotIn("unused", out)
         self.assertIn("Last errors\n  bad: the library has no symbol?[31m manifold\n", out)
         self.assertIn("Problems\n  ugly: ugly.yaml:1:1: expected one thing, found another\n", out)

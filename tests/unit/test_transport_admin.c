@@ -99,19 +99,20 @@ static void say(int fd, const char *text)
     ck_assert_int_eq(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
 }
 
-/* Turns the loop until the host has closed; the bytes read, at most `room`. */
+/* Turns the loop until the host has closed; the bytes read, at most `room`.  No assertion that
+ * holds in the loop: Check keeps a message of each. */
 static size_t hear(int fd, char *to, size_t room)
 {
-    uint64_t until = clock_ns() + 20000000000u;
     size_t n = 0;
     for (;;) {
-        uv_run(&t.loop, UV_RUN_NOWAIT);
         ssize_t r = recv(fd, to + n, room - n, MSG_DONTWAIT);
         if (r == 0 || (r < 0 && errno == ECONNRESET))
             break;
-        ck_assert(r > 0 || errno == EAGAIN);
+        if (r < 0 && errno != EAGAIN)
+            ck_abort_msg("recv: %s", strerror(errno));
+        if (r < 0)
+            uv_run(&t.loop, UV_RUN_ONCE);
         n += r > 0 ? (size_t)r : 0;
-        ck_assert_msg(clock_ns() < until, "no end of the answer");
     }
     close(fd);
     return n;
