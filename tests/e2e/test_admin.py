@@ -16,7 +16,7 @@ import unittest
 
 import harness
 from harness import TIMEOUT, Failure, Server, modern
-from support import Files, status
+from support import CONTROLS, Files, controls_dir, needs_controls, status
 
 RUNTIME = "/run/user/%d" % os.geteuid()
 # Where the user has a runtime directory other hosts of theirs may be seen there.
@@ -62,9 +62,9 @@ class Base(unittest.TestCase):
     def serve(self, *args, **kw):
         return Server(*args, env=dict(self.env, **kw.pop("env", {})), **kw)
 
-    def configured(self, text, **kw):
+    def configured(self, text, of=None, **kw):
         path = self.f.write("host.yaml", "manifold: 1\nsources: [{ path: %s, trust: true }]\n%s"
-                            % (json.dumps(harness.PLUGINS), text))
+                            % (json.dumps(of or harness.PLUGINS), text))
         return self.serve("--config", path, plugins=[], **kw)
 
     def path_of(self, s):
@@ -104,36 +104,49 @@ class Socket(Base):
             path = self.path_of(s)
             self.assertEqual(stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode), 0o700)
 
+    def dial_as_nobody(self, path):
+        """What another user hears; b"" is the end of the connection without a word."""
+        r, w = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            said = b"no answer"
+            try:
+                os.setgid(65534)
+                os.setuid(65534)
+                said = ask(path, command("status"))
+            except OSError as e:
+                said = type(e).__name__.encode()
+            finally:
+                os.write(w, said)
+                os._exit(0)
+        os.close(w)
+        os.waitpid(pid, 0)
+        with open(r, "rb") as f:
+            return f.read()
+
     @unittest.skipUnless(os.geteuid() == 0, "not root")
     def test_another_user_is_refused(self):
         path = self.f.path + "/socket"
         with self.configured("admin: %s\n" % path) as s:
             s.echo()
             os.chmod(self.f.path, 0o755)
-
-            def dial():
-                r, w = os.pipe()
-                pid = os.fork()
-                if pid == 0:
-                    try:
-                        os.setgid(65534)
-                        os.setuid(65534)
-                        said = b"answer:" + ask(path, command("status"))
-                    except OSError as e:
-                        said = type(e).__name__.encode()
-                    finally:
-                        os.write(w, said)
-                        os._exit(0)
-                os.close(w)
-                os.waitpid(pid, 0)
-                with open(r, "rb") as f:
-                    return f.read()
-
-            self.assertEqual(dial(), b"PermissionError")
+            self.assertEqual(self.dial_as_nobody(path), b"PermissionError")
             os.chmod(path, 0o666)
-            self.assertIn(dial(), (b"answer:", b"BrokenPipeError"))
+            self.assertEqual(self.dial_as_nobody(path), b"")
             s.wait_log("another user")
             self.assertIn("plugins", json.loads(ask(path, command("status"))))
+
+    @needs_controls
+    @unittest.skipUnless(os.geteuid() == 0, "not root")
+    def test_without_the_look_at_the_peer(self):
+        path = self.f.path + "/socket"
+        for control, answered in (("", False), ("admin_peer", True)):
+            with self.configured("admin: %s\n" % path, of=controls_dir("plugins"), binary=CONTROLS,
+                                 env={"MANIFOLD_WITHOUT": control}) as s:
+                s.echo()
+                os.chmod(self.f.path, 0o755)
+                os.chmod(path, 0o666)
+                self.assertEqual(b"plugins" in self.dial_as_nobody(path), answered, control)
 
     def test_stale_ones_go_at_the_next_start(self):
         with self.serve(expect=-signal.SIGKILL) as s:
