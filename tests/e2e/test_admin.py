@@ -68,8 +68,8 @@ class Base(unittest.TestCase):
         return self.serve("--config", path, plugins=[], **kw)
 
     def path_of(self, s):
-        """Where its socket must be; the host has made it before it reads."""
-        s.echo()
+        """Where its socket must be, once it is there."""
+        s.wait_log("admin socket: ")
         base = RUNTIME if os.path.isdir(RUNTIME) else self.f.path + "/.cache"
         return "%s/manifold/%d.sock" % (base, s.process.pid)
 
@@ -83,6 +83,7 @@ class Socket(Base):
             os.umask(old)
         with s:
             path = self.path_of(s)
+            s.echo()
             mode = os.stat(path).st_mode
             self.assertTrue(stat.S_ISSOCK(mode))
             self.assertEqual(stat.S_IMODE(mode), 0o600)
@@ -128,7 +129,7 @@ class Socket(Base):
     def test_another_user_is_refused(self):
         path = self.f.path + "/socket"
         with self.configured("admin: %s\n" % path) as s:
-            s.echo()
+            s.wait_log("admin socket: ")
             os.chmod(self.f.path, 0o755)
             self.assertEqual(self.dial_as_nobody(path), b"PermissionError")
             os.chmod(path, 0o666)
@@ -143,7 +144,7 @@ class Socket(Base):
         for control, answered in (("", False), ("admin_peer", True)):
             with self.configured("admin: %s\n" % path, of=controls_dir("plugins"), binary=CONTROLS,
                                  env={"MANIFOLD_WITHOUT": control}) as s:
-                s.echo()
+                s.wait_log("admin socket: ")
                 os.chmod(self.f.path, 0o755)
                 os.chmod(path, 0o666)
                 self.assertEqual(b"plugins" in self.dial_as_nobody(path), answered, control)
@@ -170,16 +171,16 @@ class Socket(Base):
 
     def test_none(self):
         with self.configured("admin: none\n") as s:
-            path = self.path_of(s)
-            self.assertFalse(os.path.exists(path))
-            self.assertFalse(os.path.exists(self.f.path + "/.cache"))
+            s.call("sleep", {"ms": 50})  # it is made within 5 ms, if at all
             self.assertEqual(status(s)["notInForce"], [])
         self.assertNotIn("admin", s.log())
+        self.assertFalse(os.path.exists(self.f.path + "/.cache"))
 
     def test_a_path_of_its_own(self):
         with self.configured("admin: sub.sock\n") as s:
-            s.echo()
             path = self.f.path + "/sub.sock"
+            s.wait_log("admin socket: " + path)
+            s.echo()
             self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o600)
             out, _ = self.run_command("status", "--socket", path)
             self.assertRegex(out, r"(?m)^echo +ready ")
@@ -224,6 +225,7 @@ class Clients(Base):
     def test_many_idle_ones_leave_the_host_free_and_go(self):
         with self.serve() as s:
             path = self.path_of(s)
+            s.echo()
             before = len(os.listdir("/proc/%d/fd" % s.process.pid))
             idle = []
             for _ in range(9):  # 4 are taken, the kernel's queue holds the others
@@ -359,6 +361,7 @@ class Commands(Base):
     @alone
     def test_the_only_one_and_several(self):
         with self.serve() as a:
+            self.path_of(a)
             a.echo()
             out, _ = self.run_command("status")
             self.assertIn("process %d" % a.process.pid, out.splitlines()[0])
@@ -367,7 +370,7 @@ class Commands(Base):
             self.assertRegex(out, r"(?m)^echo +echo +0 +0 +1 ")
             self.assertNotIn("greeting", out)
             with self.serve() as b:
-                b.echo()
+                self.path_of(b)
                 out, _ = self.run_command("status")
                 self.assertIn("--pid", out.splitlines()[0])
                 for s in (a, b):
@@ -380,7 +383,8 @@ class Commands(Base):
     def test_by_pid_and_by_socket(self):
         with self.serve() as a, self.serve() as b:
             path = self.path_of(a)
-            b.echo()
+            self.path_of(b)
+            a.echo()
             for words in (["--pid", str(a.process.pid)], ["--socket", path]):
                 d = json.loads(self.run_command("status", "--json", *words)[0])
                 self.assertEqual(set(d), set(status(a)))
