@@ -131,7 +131,8 @@ static uint32_t leave_out(const struct column *column, uint32_t columns, size_t 
 static bool is_bad(struct str state)
 {
     return str_eq(state, STR("failed")) || str_eq(state, STR("not served")) ||
-           str_eq(state, STR("open")) || str_eq(state, STR("no answer"));
+           str_eq(state, STR("open")) || str_eq(state, STR("stuck")) ||
+           str_eq(state, STR("no answer"));
 }
 
 /* Trailing blanks are left out. */
@@ -182,7 +183,7 @@ void columns_print(struct buf *out, const struct json_doc *d, const struct colum
     for (uint32_t r = 0; r < rows; r++)
         print_line(out, d, column, columns, width, &row[r], screen.colour);
     if (gone)
-        buf_printf(out, "(%u more in a wider terminal)\n", gone);
+        buf_printf(out, "(%u more columns in a wider terminal)\n", gone);
 }
 
 void columns_sentence(struct buf *out, struct str text, size_t indent, struct screen screen)

@@ -88,7 +88,19 @@ static void print_text(struct buf *b, const struct json_doc *d, json_ref n, cons
     buf_release(&scratch);
 }
 
-static void print_head(struct buf *b, const struct json_doc *d, const struct reached *h)
+static void print_last_reload(struct buf *b, const struct json_doc *d, json_ref said,
+                              struct screen screen)
+{
+    struct buf line = BUF_INIT(1 << 20);
+    buf_lit(&line, "last reload: ");
+    print_text(&line, d, said, "");
+    if (said)
+        columns_sentence(b, buf_view(&line), 0, screen);
+    buf_release(&line);
+}
+
+static void print_head(struct buf *b, const struct json_doc *d, const struct reached *h,
+                       struct screen screen)
 {
     json_ref server = container(d, 0, "server", JSON_OBJECT);
     if (server) {
@@ -105,6 +117,7 @@ static void print_head(struct buf *b, const struct json_doc *d, const struct rea
         if (h->pid)
             buf_printf(b, ", process %d", (int)h->pid);
         buf_byte(b, '\n');
+        print_last_reload(b, d, json_get(d, server, STR("lastReload")), screen);
     }
 }
 
@@ -139,16 +152,26 @@ static void print_sentences(struct buf *b, const struct json_doc *d, json_ref li
     }
 }
 
-/* Objects of the list; *ret_rows of them, the caller's.  NULL: no memory. */
-static struct row *plugin_rows(const struct json_doc *d, json_ref list, uint32_t *ret_rows)
+static uint32_t count_of(const struct json_doc *d, json_ref list)
 {
-    struct row *row = calloc(d->node[list].count + 1u, sizeof(*row));
+    return list ? d->node[list].count : 0;
+}
+
+/* The objects of both lists, 0 being an empty one; *ret_rows of them, the caller's.  NULL: no
+ * memory. */
+static struct row *object_rows(const struct json_doc *d, json_ref first, json_ref second,
+                               uint32_t *ret_rows)
+{
+    const json_ref list[] = {first, second};
+    struct row *row = calloc((size_t)count_of(d, first) + count_of(d, second) + 1, sizeof(*row));
     *ret_rows = 0;
-    if (!row)
-        return NULL;
-    json_each (d, list, it) {
-        if (json_is(d, it, JSON_OBJECT))
-            row[(*ret_rows)++] = (struct row){.object = it};
+    for (int i = 0; row && i < 2; i++) {
+        if (!list[i])
+            continue;
+        json_each (d, list[i], it) {
+            if (json_is(d, it, JSON_OBJECT))
+                row[(*ret_rows)++] = (struct row){.object = it};
+        }
     }
     return row;
 }
@@ -183,10 +206,11 @@ static void print_status(struct buf *b, const struct json_doc *d, const struct r
 {
     struct screen screen = screen_of_output();
     json_ref plugins = container(d, 0, "plugins", JSON_ARRAY);
+    json_ref draining = container(d, 0, "draining", JSON_ARRAY);
     uint32_t rows = 0;
-    print_head(b, d, h);
+    print_head(b, d, h, screen);
     if (plugins) {
-        struct row *row = plugin_rows(d, plugins, &rows);
+        struct row *row = object_rows(d, plugins, draining, &rows);
         buf_byte(b, '\n');
         if (row && rows)
             columns_print(b, d, plugin_columns, COUNT(plugin_columns), row, rows, screen);
@@ -200,7 +224,8 @@ static void print_status(struct buf *b, const struct json_doc *d, const struct r
         }
         free(row);
     }
-    print_sentences(b, d, plugins, "Last errors", "name", "error", screen);
+    print_sentences(b, d, plugins, "Errors", "name", "error", screen);
+    print_sentences(b, d, plugins, "Last errors", "name", "lastError", screen);
     print_sentences(b, d, container(d, 0, "problems", JSON_ARRAY), "Problems", "plugin", "problem",
                     screen);
 }
@@ -300,7 +325,7 @@ static void print_hosts(struct buf *b, const struct buf *json, uint32_t count)
     uint32_t rows;
     if (json->failed || json_read(&d, buf_view(json), &json_limits_default, &bad))
         BUG("the list of hosts is no JSON: %s", json->failed ? "too long" : bad.text);
-    struct row *row = plugin_rows(&d, json_get(&d, 0, STR("hosts")), &rows);
+    struct row *row = object_rows(&d, json_get(&d, 0, STR("hosts")), 0, &rows);
     buf_printf(b, "%u hosts are running; \"manifold status --pid N\" shows one\n\n", count);
     if (row)
         columns_print(b, &d, host_columns, COUNT(host_columns), row, rows, screen_of_output());

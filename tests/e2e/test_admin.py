@@ -324,16 +324,18 @@ class FakeHost:
 
 
 FULL = {
-    "server": {"name": "m", "version": "9.9.9", "uptimeMs": 90061000, "generation": 7},
+    "server": {"name": "m", "version": "9.9.9", "uptimeMs": 90061000, "generation": 7,
+               "lastReload": "good: generation 3"},
     "plugins": [
         {"name": "good", "state": "ready", "generation": 3, "version": "1.2.3", "running": 2,
          "queued": 5, "leaked": 1, "calls": 1000, "errors": 3, "timeouts": 4, "refusals": 6,
-         "breaker": {"state": "open"},
+         "breaker": {"state": "open"}, "lastError": "good.so: no symbol",
          "entries": [{"name": "forecast", "calls": 1000,
                       "durationUs": {"p50": 1512.345, "p99": 90120000.5}},
                      {"name": "unused", "calls": 0}]},
         {"name": "bad", "state": "failed", "error": "the library has no symbol\u001b[31m manifold"},
     ],
+    "draining": [{"name": "good", "generation": 2, "state": "stuck", "running": 1, "orphans": 1}],
     "problems": [{"plugin": "ugly", "problem": "ugly.yaml:1:1: expected one thing, found another",
                   "served": False}],
 }
@@ -396,21 +398,24 @@ class Commands(Base):
         self.assertEqual(err, "")
         lines = out.splitlines()
         self.assertEqual(lines[0], "m 9.9.9, up 25h 1m, generation 7")
-        self.assertEqual(lines[2].split(),
+        self.assertEqual(lines[1], "last reload: good: generation 3")
+        self.assertEqual(lines[3].split(),
                          "PLUGIN STATE VERSION GEN RUNNING QUEUED LEAKED CALLS ERRORS TIMEOUTS "
                          "REFUSED BREAKER".split())
-        self.assertEqual(lines[3].split(), "good ready 1.2.3 3 2 5 1 1000 3 4 6 open".split())
-        self.assertEqual(lines[4].split(), "bad failed - - - - - - - - - -".split())
-        self.assertEqual(lines[6].split(), "ENTRY PLUGIN CALLS P50 P99".split())
-        self.assertEqual(lines[7].split(), "forecast good 1000 1.51 ms 90.1 s".split())
+        self.assertEqual(lines[4].split(), "good ready 1.2.3 3 2 5 1 1000 3 4 6 open".split())
+        self.assertEqual(lines[5].split(), "bad failed - - - - - - - - - -".split())
+        self.assertEqual(lines[6].split(), "good stuck - 2 1 - 1 - - - - -".split())
+        self.assertEqual(lines[8].split(), "ENTRY PLUGIN CALLS P50 P99".split())
+        self.assertEqual(lines[9].split(), "forecast good 1000 1.51 ms 90.1 s".split())
         self.assertNotIn("unused", out)
-        self.assertIn("Last errors\n  bad: the library has no symbol?[31m manifold\n", out)
+        self.assertIn("Errors\n  bad: the library has no symbol?[31m manifold\n", out)
+        self.assertIn("Last errors\n  good: good.so: no symbol\n", out)
         self.assertIn("Problems\n  ugly: ugly.yaml:1:1: expected one thing, found another\n", out)
         self.assertNotIn("\x1b", out)
         self.assertFalse([line for line in lines if line != line.rstrip()])
 
     def test_missing_fields(self):
-        for answer in ({}, {"plugins": [], "problems": []}, {"plugins": [{}, 5, {"entries": 1}]},
+        for answer in ({}, {"plugins": [], "problems": []}, {"draining": [3], "server": {"lastReload": []}}, {"plugins": [{}, 5, {"entries": 1}]},
                        {"server": {}, "plugins": {"a": 1}}, {"server": 3, "problems": [{}, 7]},
                        {"plugins": [{"name": None, "entries": [{"calls": 1}, "x", {"calls": -1}]}]}):
             self.status(answer)
