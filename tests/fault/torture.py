@@ -36,9 +36,11 @@ PATIENCE = 2        # seconds until the input is closed although an answer is mi
 REPORT = 65536      # bytes, as faultlib.c has it
 HEADER = struct.Struct("<QQI")
 CLEAN = 3           # runs without a failure in a row that end the series: threads make n vary by a few
-FAILURES_SHOWN = 60
+FAILURES_SHOWN = 12
 LIBUV = {"uv__io_start"}   # grows the table of watched descriptors, or aborts (src/unix/core.c)
-ALLOCATORS = {"xcalloc", "xstrndup"}
+# The host's own, which ask for others: the site is who called them.
+ALLOCATORS = {"xcalloc", "xstrndup", "buf_reserve", "buf_append", "buf_append_slow", "buf_byte",
+              "buf_str", "buf_printf", "buf_vprintf", "buf_cstr"}
 # Why something is not as it is without the fault.  What is no reason: an invalid message of ours.
 REASON = re.compile(r"memory|not served|can't be (read|started|mapped|made|opened)|cannot|"
                     r"[Mm]emory|longer than what may wait|there is no thread|limits.calls|"
@@ -376,17 +378,22 @@ class Names:
                 files[path].add(offset)
         for path, offsets in files.items():
             offsets = sorted(offsets)
-            out = []
+            out = ""
             if os.path.exists(path) and not path.startswith(("/proc", "/usr", "/lib")):
-                out = subprocess.run(["addr2line", "-f", "-e", path, *offsets],
-                                     capture_output=True, text=True, check=False).stdout.split("\n")
+                out = subprocess.run(["addr2line", "-a", "-i", "-f", "-e", path, *offsets],
+                                     capture_output=True, text=True, check=False).stdout
+            answers = re.split(r"(?m)^0x[0-9a-f]+\n", out)[1:]
             for i, offset in enumerate(offsets):
-                if len(out) > 2 * i + 1 and out[2 * i] != "??":
-                    where = out[2 * i + 1].split(" ")[0]
-                    name = "%s:%s" % (out[2 * i], where.rsplit(":", 1)[1])
-                    ours = "/host/" in where
-                else:
-                    name, ours = "[%s]" % os.path.basename(path), False
+                name, ours = "[%s]" % os.path.basename(path), False
+                # Inlined functions come first, each with its place on a line of its own.
+                lines = answers[i].split("\n") if i < len(answers) else []
+                for function, where in zip(lines[::2], lines[1::2]):
+                    if function != "??":
+                        where = where.split(" ")[0]
+                        name = "%s:%s" % (function, where.rsplit(":", 1)[1])
+                        ours = "/host/" in where
+                        if function not in ALLOCATORS:
+                            break
                 if path.startswith("/proc/self/fd"):
                     name = "[plugin]"
                 self.known["%s %s" % (path, offset)] = (name, ours)
@@ -398,7 +405,7 @@ class Names:
             name, ours = self.known[f]
             if "faultlib.so " in f:
                 continue
-            if ours and name.split(":")[0] not in ALLOCATORS | {"buf_reserve", "buf_append_slow"}:
+            if ours and name.split(":")[0] not in ALLOCATORS:
                 return name + (" through %s" % through if through else "")
             if not ours and not through:
                 through = name.split(":")[0]
