@@ -30,7 +30,8 @@ static void quiesce(void *self)
 }
 
 #else
-/* holds_loop: 300 ms on the loop; holds_loop_long: 1.6 s; blocking: 200 ms on a thread of its own, which is allowed. */
+/* holds_loop: 300 ms on the loop; holds_loop_long: 1.6 s; blocking: 200 ms on a thread of its own,
+ * which is allowed. */
 static void call(void *self, const mf_request *request)
 {
 #ifdef BAD_IS_BLOCKING
