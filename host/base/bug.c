@@ -19,7 +19,7 @@ void bug_at(const char *file, int line, const char *fmt, ...)
     abort();
 }
 
-static _Noreturn void out_of_memory(void)
+void out_of_memory(void)
 {
     log_emergency("manifold: out of memory for a fixed-size object; exiting");
     _exit(71);

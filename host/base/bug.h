@@ -19,6 +19,7 @@ _Noreturn void bug_at(const char *file, int line, const char *fmt, ...)
  * process with one sentence and exit code 71 (EX_OSERR).  What input sizes
  * goes into a struct buf instead (buf.h), where it is an ordinary error. */
 void *xcalloc(size_t n, size_t size) __attribute__((malloc, returns_nonnull));
+_Noreturn void out_of_memory(void); /* the same end, for whoever asked malloc() */
 char *xstrndup(const char *s, size_t n) __attribute__((malloc, returns_nonnull));
 
 /* Fault controls.  A build with -DMANIFOLD_CONTROLS=ON (never a release) lets
@@ -26,6 +27,14 @@ char *xstrndup(const char *s, size_t n) __attribute__((malloc, returns_nonnull))
  * can show that it fails without the protection it tests. */
 #ifdef MANIFOLD_CONTROLS
 int protection_off(const char *name);
+#elif defined(MANIFOLD_BARE)
+/* What the limits cost is measured against a build without them (bench/limits.py). */
+#define protection_off(name)                                                        \
+    (!__builtin_strcmp(name, "permits") || !__builtin_strcmp(name, "queue") ||      \
+     !__builtin_strcmp(name, "queue_wait") || !__builtin_strcmp(name, "timeout") || \
+     !__builtin_strcmp(name, "rate") || !__builtin_strcmp(name, "breaker") ||       \
+     !__builtin_strcmp(name, "watchdog") || !__builtin_strcmp(name, "metrics") ||   \
+     !__builtin_strcmp(name, "clock") || !__builtin_strcmp(name, "threads"))
 #else
 #define protection_off(name) 0
 #endif

@@ -292,7 +292,14 @@ int log_start(struct err *e)
     pthread_t thread;
     int r = pthread_create(&thread, &small, log_thread, NULL);
     pthread_attr_destroy(&small);
-    return r ? err_set(e, -r, "the log thread can't be started: %s", strerror(r)) : 0;
+    if (!r)
+        return 0;
+    /* Nobody reads the pipe: what is said from here on must go out directly. */
+    dup2(g.real, 1);
+    dup2(g.real, 2);
+    free(g.ring);
+    g.ring = NULL;
+    return err_set(e, -r, "the log thread can't be started: %s", strerror(r));
 }
 
 /* Bytes still in the pipe count too: they are what was printed last. */

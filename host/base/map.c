@@ -58,7 +58,11 @@ struct map_node *map_find(const struct map *m, struct str key)
 static void map_grow(struct map *m)
 {
     size_t slots = m->slots ? m->slots * 2 : 16;
-    struct map_node **slot = xcalloc(slots, sizeof(*slot));
+    struct map_node **slot = calloc(slots, sizeof(*slot));
+    if (!slot && m->slots)
+        return; /* the chains get longer, that is all */
+    if (!slot)
+        out_of_memory();
     for (size_t i = 0; i < m->slots; i++) {
         for (struct map_node *n = m->slot[i], *next; n; n = next) {
             next = n->next;

@@ -27,14 +27,25 @@ struct str builtin_text(enum builtin which)
     return (struct str){builtin_host, (size_t)(builtin_host_end - builtin_host)};
 }
 
+static void read_own(enum builtin which, struct json_doc *doc)
+{
+    struct json_error e;
+    if (json_read(doc, builtin_text(which), &own_limits, &e) == 0)
+        return;
+    if (e.kind == JSON_NO_MEMORY)
+        out_of_memory();
+    BUG("the built-in schema can't be read: %s", e.text);
+}
+
 static void compile(enum builtin which)
 {
     struct json_doc doc = {0};
-    struct json_error je;
     struct schema_error se;
-    if (json_read(&doc, builtin_text(which), &own_limits, &je))
-        BUG("the built-in schema can't be read: %s", je.text);
-    if (schema_compile(&doc, 0, &compiled[which], &se))
+    read_own(which, &doc);
+    int r = schema_compile(&doc, 0, &compiled[which], &se);
+    if (r == -ENOMEM)
+        out_of_memory();
+    if (r)
         BUG("the built-in schema can't be compiled: %s: expected %s, found %s", se.path,
             se.expected, se.found);
     json_doc_release(&doc);
@@ -57,13 +68,13 @@ int builtin_check(enum builtin which, const struct document *d, struct err *e)
     int r = schema_validate(compiled[which], &d->json, 0, SCHEMA_STEPS, &se);
     if (r == 0)
         return 0;
+    if (r == -ENOMEM)
+        return document_error(d, 0, e, "out of memory while checking it");
     if (se.budget)
         return document_error(
             d, 0, e, "expected a file that can be checked in %d steps, found more", SCHEMA_STEPS);
     struct json_doc schema = {0};
-    struct json_error je;
-    if (json_read(&schema, builtin_text(which), &own_limits, &je))
-        BUG("the built-in schema can't be read: %s", je.text);
+    read_own(which, &schema);
     r = complain(d, &schema, &se, e);
     json_doc_release(&schema);
     return r;

@@ -312,8 +312,10 @@ int document_read(struct document *d, int fd, const char *path, struct err *e)
         if (n == room && room <= DOCUMENT_BYTES) {
             /* The file has grown since fstat(). */
             char *more = realloc(text, DOCUMENT_BYTES + 1);
-            if (!more)
-                break;
+            if (!more) {
+                free(text);
+                return err_set(e, -ENOMEM, "%s: out of memory while reading it", path);
+            }
             text = more;
             room = DOCUMENT_BYTES + 1;
         }

@@ -4,13 +4,8 @@
 static const char *const host_keys[] = {
     "server.state_key",
     "lock",
-    "defaults.breaker",
     "defaults.worker",
-    "defaults.limits.rate",
-    "defaults.limits.loop_block",
     "ceilings.worker",
-    "ceilings.limits.rate",
-    "ceilings.limits.loop_block",
     "secrets",
     "cache",
     "http_client",
@@ -21,20 +16,8 @@ static const char *const host_keys[] = {
     "metrics",
 };
 static const char *const instance_keys[] = {
-    "permissions",
-    "breaker",
-    "worker",
-    "limits.rate",
-    "limits.loop_block",
-    "catalogue.dynamic",
-    "grants",
-    "tools.limits.rate",
-    "tools.cache",
-    "tools.retry",
-    "tools.task",
-    "tools.slow",
-    "resources.cache",
-    "resources.subscribe",
+    "permissions", "worker",     "catalogue.dynamic", "grants",          "tools.cache",
+    "tools.retry", "tools.task", "tools.slow",        "resources.cache", "resources.subscribe",
 };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))

@@ -23,17 +23,18 @@ static int compile_schema(const struct manifest *m, json_ref n, struct schema **
 
 /* What a tool without inputSchema has: the schema is the same for all of them, but each owns one.
  */
-static int compile_default_input(struct entry_spec *entry)
+static int compile_default_input(struct entry_spec *entry, struct err *e)
 {
     struct json_doc d = {0};
     struct json_error je;
     struct schema_error se;
     entry->json_input_schema = STR("{\"type\":\"object\"}");
-    if (json_read(&d, entry->json_input_schema, &json_limits_default, &je) ||
-        schema_compile(&d, 0, &entry->input, &se))
-        BUG("{\"type\":\"object\"} is refused");
+    int r = json_read(&d, entry->json_input_schema, &json_limits_default, &je)
+                ? -ENOMEM
+                : schema_compile(&d, 0, &entry->input, &se);
+    BUG_ON(r == -EINVAL);
     json_doc_release(&d);
-    return 0;
+    return r ? err_set(e, r, "out of memory") : 0;
 }
 
 static int read_schemas(struct manifest *m, struct entry_spec *entry, struct err *e)
@@ -48,7 +49,7 @@ static int read_schemas(struct manifest *m, struct entry_spec *entry, struct err
             r = complain_at(&m->doc, input, e,
                             "expected a schema whose root has type: object, found another");
     } else {
-        r = compile_default_input(entry);
+        r = compile_default_input(entry, e);
     }
     if (!r && output) {
         entry->json_output_schema = json_raw(&m->doc.json, output);

@@ -133,6 +133,8 @@ static int expand_text(const struct expand *x, json_ref n, struct str s, struct 
             i++;
         }
     }
+    if (out->failed == -ENOMEM)
+        return at(x, n, e, "expected memory for the expansion, found none");
     return out->failed ? at(x, n, e, "expected at most 1 MiB after expansion, found more") : r;
 }
 
@@ -140,7 +142,8 @@ int expand_string(const struct expand *x, json_ref n, struct buf *out, struct er
 {
     struct buf scratch = BUF_INIT(EXPAND_BYTES);
     struct str s = json_string(&x->doc->json, n, &scratch);
-    int r = expand_text(x, n, s, out, e);
+    int r = scratch.failed ? at(x, n, e, "expected memory for this text, found none")
+                           : expand_text(x, n, s, out, e);
     buf_release(&scratch);
     return r;
 }
@@ -253,6 +256,8 @@ int merge_objects(const struct merge_layer *layer, unsigned layers, struct buf *
 {
     BUG_ON(layers > MERGE_LAYERS);
     int r = merge(layer, layers, out, e);
+    if (out->failed == -ENOMEM)
+        return err_set(e, -ENOMEM, "out of memory for the config");
     if (out->failed && layers)
         return complain_at(layer[0].expand.doc, layer[0].value, e,
                            "expected at most 1 MiB of config after expansion, found more");

@@ -52,7 +52,9 @@ static int read_one(const char *set, struct document *ret, struct err *e)
     struct buf json = BUF_INIT(EXPAND_BYTES);
     r = write_nested(path, buf_view(&value.text), &json);
     document_release(&value);
-    if (r)
+    if (r == -ENOMEM)
+        r = err_set(e, r, "%s: out of memory", label);
+    else if (r)
         r = err_set(e, r, "%s: expected less than 1 MiB, found more", label);
     else
         r = document_take_json(ret, &json, label, e);

@@ -175,7 +175,9 @@ int uri_template_compile(struct str text, struct uri_template **ret, struct err 
     buf_init(&c.text, text.n * 3);
     /* A literal between any two expressions, and a ',' before each further variable. */
     t->part = xcalloc(text.n + 2 * VARIABLES_MAX, sizeof(*t->part));
-    int r = buf_reserve(&c.text, text.n * 3);
+    int r = buf_reserve(&c.text, text.n * 3)
+                ? err_set(e, -ENOMEM, "URI template: there is no memory for it")
+                : 0;
     while (!r && c.p < c.end)
         r = *c.p == '{' ? compile_expression(&c) : compile_literal(&c);
     t->text = c.text.data;

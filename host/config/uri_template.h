@@ -18,7 +18,8 @@ void uri_template_free(struct uri_template *t);
 /* True when `uri` is an expansion of t; then `vars` (may be NULL) gets the percent-decoded
  * variables as a JSON object of strings, in template order.  A decoded value must be valid UTF-8
  * without NUL. A simple {var} matches one or more characters other than "/" "?" "#" (reserved
- * characters only percent-encoded, RFC 6570 3.2.2); {+var} matches any. */
+ * characters only percent-encoded, RFC 6570 3.2.2); {+var} matches any.  Without memory it is
+ * false, and vars->failed says so. */
 bool uri_template_match(const struct uri_template *t, struct str uri, struct buf *vars);
 uint32_t uri_template_variables(const struct uri_template *t);
 struct str uri_template_variable(const struct uri_template *t, uint32_t i);

@@ -3,6 +3,7 @@
  * longest value that still can.  So nothing is tried twice, whatever the template. */
 #include "config/uri_template_parts.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include "json/writer.h"
 
@@ -229,8 +230,11 @@ static bool write_value(struct str value, struct buf *out)
     struct str plain = value;
     struct buf decoded = BUF_INIT(value.n);
     if (value.n && memchr(value.p, '%', value.n)) {
-        if (buf_reserve(&decoded, value.n))
+        if (buf_reserve(&decoded, value.n)) {
+            if (out)
+                out->failed = -ENOMEM;
             return false;
+        }
         for (size_t i = 0; i < value.n; i++) {
             bool triplet = value.p[i] == '%';
             buf_byte(&decoded,
@@ -286,8 +290,11 @@ bool uri_template_match(const struct uri_template *t, struct str uri, struct buf
     uint64_t *large = NULL;
     if (words > STACK_BITS / 64) {
         large = calloc(words, sizeof(*large));
-        if (!large)
+        if (!large) {
+            if (vars)
+                vars->failed = -ENOMEM;
             return false;
+        }
     } else {
         memset(small, 0, words * sizeof(*small));
     }

@@ -11,11 +11,14 @@ static struct instance_entry *entry_of(const struct call *c)
 static void answer(struct call *c, struct outcome *o)
 {
     c->settled = true;
+    metrics_duration(c);
     c->sink->done(c->user, o);
+    gate_tell(c, o);
 }
 
 static void count_refusal(struct instance_entry *en, enum refusal_reason reason)
 {
+    en->count.refused[reason]++;
     if (reason == REFUSED_TIMEOUT)
         en->count.timeouts++;
     else if (reason == REFUSED_FAULT)
@@ -27,22 +30,28 @@ static void count_refusal(struct instance_entry *en, enum refusal_reason reason)
 static void answer_refusal(struct call *c, enum refusal_reason reason, const char *text)
 {
     struct refusal r;
-    refusal_fill(&r, reason, c->instance, c->spec);
+    refusal_fill(&r, reason, c->instance, c->spec, 0);
     if (text)
         snprintf(r.text, sizeof(r.text), "%s", text);
     count_refusal(entry_of(c), reason);
     answer(c, &(struct outcome){.end = CALL_REFUSED, .refusal = &r});
 }
 
-/* Refused before it has a slot. */
-static struct call *refuse_request(const struct call_request *rq, enum refusal_reason reason)
+/* Refused before it has a slot; `wait` as in refusal_fill(). */
+static struct call *refuse_after(const struct call_request *rq, enum refusal_reason reason,
+                                 uint64_t wait)
 {
     struct instance *in = rq->instance;
     struct refusal r;
-    refusal_fill(&r, reason, in, &in->manifest->entry[rq->entry]);
+    refusal_fill(&r, reason, in, &in->manifest->entry[rq->entry], wait);
     count_refusal(&in->entry[rq->entry], reason);
     rq->sink->done(rq->user, &(struct outcome){.end = CALL_REFUSED, .refusal = &r});
     return NULL;
+}
+
+static struct call *refuse_request(const struct call_request *rq, enum refusal_reason reason)
+{
+    return refuse_after(rq, reason, 0);
 }
 
 bool call_request_fits(struct instance *in, uint32_t entry, size_t bytes, struct refusal *ret)
@@ -50,7 +59,7 @@ bool call_request_fits(struct instance *in, uint32_t entry, size_t bytes, struct
     const struct entry_spec *spec = &in->manifest->entry[entry];
     if (bytes <= spec->limits.request)
         return true;
-    refusal_fill(ret, REFUSED_REQUEST, in, spec);
+    refusal_fill(ret, REFUSED_REQUEST, in, spec, 0);
     in->entry[entry].count.calls++;
     count_refusal(&in->entry[entry], REFUSED_REQUEST);
     return false;
@@ -95,14 +104,13 @@ static void answer_result(struct call *c)
         fault(c, "finished with MF_NEED_INPUT, which this build can't pass on to a client");
         return;
     case MF_FAULT:
-        if (r->over) { /* it gave up because its result did not fit */
-            answer_refusal(c, REFUSED_RESULT, NULL);
+        if (r->over || r->no_memory) { /* it gave up because its result was not taken */
+            answer_refusal(c, r->over ? REFUSED_RESULT : REFUSED_MEMORY, NULL);
             return;
         }
         log_line(LOG_ERROR, c->instance->name, "%.*s failed: %.*s", STR_FMT(c->spec->name),
                  STR_FMT(detail));
-        /* It may have ended so because its result was refused: that is what helps the client. */
-        answer_refusal(c, r->over ? REFUSED_RESULT : REFUSED_FAULT, NULL);
+        answer_refusal(c, REFUSED_FAULT, NULL);
         return;
     default:
         c->instance->misuse++;
@@ -142,6 +150,8 @@ static void give_back(struct call *c)
     entry_of(c)->running--;
     if (c->client != CLIENT_WAITS)
         in->orphans--;
+    if (c->client == CLIENT_TIMED_OUT)
+        in->leaked--;
     table_give(c->engine, c);
     if (in->queued)
         instance_dispatch(in);
@@ -193,6 +203,13 @@ static void keep_input(struct call *c)
     c->meta.p = c->input.data + part[0].n + part[1].n;
 }
 
+/* The plugin has it now: until limits.timeout. */
+static void deadline_run(struct call *c)
+{
+    if (!protection_off("timeout"))
+        deadline_set(c->engine, c, c->deadline);
+}
+
 void call_run(struct call *c)
 {
     struct instance *in = c->instance;
@@ -200,7 +217,8 @@ void call_run(struct call *c)
     deadline_clear(en, c);
     in->running++;
     entry_of(c)->running++;
-    c->blocking = entry_of(c)->binding.flags & MF_TOOL_BLOCKING;
+    c->ran = true;
+    c->blocking = (entry_of(c)->binding.flags & MF_TOOL_BLOCKING) && !protection_off("threads");
     c->thread_done = false;
     pthread_mutex_lock(&c->lock);
     c->state = SLOT_RUNNING;
@@ -213,10 +231,11 @@ void call_run(struct call *c)
             give_back(c);
             return;
         }
-        deadline_set(en, c, c->deadline);
+        deadline_run(c);
         return;
     }
     c->in_call = true;
+    watchdog_enter(en, in, IN_CALL, c->spec);
     in->plugin->call(in->self, &(mf_request){
                                    .size = sizeof(mf_request),
                                    .kind = c->kind,
@@ -228,6 +247,7 @@ void call_run(struct call *c)
                                    .uri = {c->uri.p, c->uri.n},
                                    .meta = {c->meta.p, c->meta.n},
                                });
+    watchdog_leave(en);
     c->in_call = false;
     if (c->ended_inside) {
         call_settle(c);
@@ -237,7 +257,7 @@ void call_run(struct call *c)
     bool running = c->state == SLOT_RUNNING;
     pthread_mutex_unlock(&c->lock);
     if (running) /* else another thread has finished it and the post is on its way */
-        deadline_set(en, c, c->deadline);
+        deadline_run(c);
 }
 
 uint32_t call_ref_kind(const struct call *c)
@@ -251,6 +271,8 @@ uint32_t call_ref_kind(const struct call *c)
 
 static bool has_permit(const struct instance *in, uint32_t entry)
 {
+    if (protection_off("permits"))
+        return true;
     return in->running < in->manifest->instance.limits.concurrency &&
            in->entry[entry].running < in->manifest->entry[entry].limits.concurrency;
 }
@@ -262,6 +284,8 @@ static bool has_place(const struct instance *in, uint32_t entry)
     const struct limits *all = &in->manifest->instance.limits;
     const struct limits *own = &in->manifest->entry[entry].limits;
     bool ready = in->state == INSTANCE_READY;
+    if (protection_off("queue"))
+        return true;
     return in->queued < all->queue + (ready ? 0 : all->concurrency) &&
            in->entry[entry].queued < own->queue + (ready ? 0 : own->concurrency);
 }
@@ -289,12 +313,19 @@ void instance_dispatch(struct instance *in)
             if (!has_permit(in, c->entry))
                 continue;
             leave_queue(c);
+            in->engine->now = clock_ns();
+            metrics_queue_wait(c);
             call_run(c);
             ran = true;
             break;
         }
     }
     in->dispatching = false;
+#ifndef NDEBUG
+    const char *broken = instance_check(in);
+    if (broken)
+        BUG("%s: %s", in->name, broken);
+#endif
 }
 
 void instance_restart_waits(struct instance *in)
@@ -329,9 +360,10 @@ static void enqueue(struct call *c)
     entry_of(c)->queued++;
     uint64_t due = c->arrival + c->spec->limits.queue_wait;
     /* While the library loads it is not the plugin's queue that makes the call wait. */
-    if (in->state != INSTANCE_READY || due > c->deadline)
+    if (in->state != INSTANCE_READY || due > c->deadline || protection_off("queue_wait"))
         due = c->deadline;
-    deadline_set(c->engine, c, due);
+    if (!protection_off("clock"))
+        deadline_set(c->engine, c, due);
 }
 
 static void call_init(struct call *c, const struct call_request *rq, uint64_t arrival)
@@ -347,7 +379,9 @@ static void call_init(struct call *c, const struct call_request *rq, uint64_t ar
     c->log_level = rq->log_level;
     c->arrival = arrival;
     c->deadline = arrival + spec->limits.timeout;
-    c->in_call = c->ended_inside = c->blocking = c->thread_done = c->end_seen = c->settled = false;
+    c->trial = 0;
+    c->ran = c->in_call = c->ended_inside = c->blocking = c->thread_done = c->end_seen =
+        c->settled = false;
     c->client = CLIENT_WAITS;
     c->progress = -1;
     c->events = 0;
@@ -363,13 +397,17 @@ static void call_init(struct call *c, const struct call_request *rq, uint64_t ar
 struct call *call_start(struct engine *en, const struct call_request *rq)
 {
     struct instance *in = rq->instance;
-    uint64_t arrival = clock_ns();
+    uint64_t arrival = en->now = protection_off("clock") ? 0 : clock_ns();
+    uint64_t wait;
+    enum refusal_reason why;
     in->entry[rq->entry].count.calls++;
     if (en->stopping)
         return refuse_request(rq, REFUSED_STOPPING);
     if (in->state == INSTANCE_FAILED || in->state == INSTANCE_CLOSED ||
         (in->state == INSTANCE_READY && !in->plugin))
         return refuse_request(rq, REFUSED_LOAD);
+    if (!gate_admits(in, rq->entry, &why, &wait))
+        return refuse_after(rq, why, wait);
     bool now = in->state == INSTANCE_READY && !in->queued && has_permit(in, rq->entry);
     if (!now && !has_place(in, rq->entry))
         return refuse_request(rq, REFUSED_QUEUE);
@@ -384,6 +422,7 @@ struct call *call_start(struct engine *en, const struct call_request *rq)
         table_give(en, c);
         return refuse_request(rq, REFUSED_MEMORY);
     }
+    gate_take(c);
     if (now) {
         call_run(c);
     } else {
@@ -409,9 +448,13 @@ static void orphan(struct call *c, enum client_state why)
     c->client = why;
     pthread_mutex_unlock(&c->lock);
     in->orphans++;
+    in->leaked += why == CLIENT_TIMED_OUT;
     deadline_clear(c->engine, c);
-    if (running && in->plugin->cancel)
-        in->plugin->cancel(in->self, call_handle(c));
+    if (!running || !in->plugin->cancel)
+        return;
+    watchdog_enter(c->engine, in, IN_CANCEL, c->spec);
+    in->plugin->cancel(in->self, call_handle(c));
+    watchdog_leave(c->engine);
 }
 
 void call_due(struct call *c)
@@ -438,9 +481,9 @@ void instance_cut_calls(struct instance *in, const char *text)
         if (c->instance != in || c->settled)
             continue;
         pthread_mutex_lock(&c->lock);
-        bool running = c->state == SLOT_RUNNING;
+        bool waited_for = c->state == SLOT_RUNNING && c->client == CLIENT_WAITS;
         pthread_mutex_unlock(&c->lock);
-        if (!running)
+        if (!waited_for)
             continue;
         answer_refusal(c, REFUSED_TIMEOUT, text);
         orphan(c, CLIENT_TIMED_OUT);
@@ -450,6 +493,8 @@ void instance_cut_calls(struct instance *in, const char *text)
 void call_cancel(struct call *c)
 {
     entry_of(c)->count.cancelled++;
+    c->engine->now = clock_ns();
+    gate_tell(c, NULL);
     pthread_mutex_lock(&c->lock);
     enum call_state state = c->state;
     pthread_mutex_unlock(&c->lock);

@@ -54,7 +54,7 @@ static void on_timer(uv_timer_t *timer)
     struct engine *en = timer->data;
     struct deadlines *d = &en->deadlines;
     d->armed = 0;
-    uint64_t now = clock_ns();
+    uint64_t now = en->now = clock_ns();
     while (d->count && d->heap[0]->due <= now) {
         struct call *c = d->heap[0];
         deadline_clear(en, c);
@@ -63,19 +63,24 @@ static void on_timer(uv_timer_t *timer)
     arm(en);
 }
 
+bool deadlines_reserve(struct engine *en, uint32_t calls)
+{
+    struct deadlines *d = &en->deadlines;
+    if (calls <= d->cap)
+        return true;
+    struct call **heap = realloc(d->heap, calls * sizeof(struct call *));
+    if (!heap)
+        return false;
+    d->heap = heap;
+    d->cap = calls;
+    return true;
+}
+
 void deadline_set(struct engine *en, struct call *c, uint64_t due)
 {
     struct deadlines *d = &en->deadlines;
     deadline_clear(en, c);
-    if (d->count == d->cap) {
-        uint32_t cap = d->cap ? d->cap * 2 : 64;
-        struct call **heap = xcalloc(cap, sizeof(struct call *));
-        if (d->count)
-            memcpy(heap, d->heap, d->count * sizeof(struct call *));
-        free(d->heap);
-        d->heap = heap;
-        d->cap = cap;
-    }
+    BUG_ON(d->count == d->cap); /* there is a place for every slot */
     c->due = due;
     sift_up(d, d->count++, c);
     arm(en);

@@ -29,7 +29,10 @@ static void save_state(struct instance *in, struct buf *state)
     const mf_state *s = p && p->extension ? p->extension(in->self, MF_EXT_STATE) : NULL;
     if (!s || !MF_HAS(s, save) || !s->save)
         return;
+    in->engine->now = clock_ns();
+    watchdog_enter(in->engine, in, IN_CLOSE, NULL);
     mf_status r = s->save(in->self, append_state, state);
+    watchdog_leave(in->engine);
     if (r == MF_OK && !state->failed)
         return;
     log_line(LOG_ERROR, in->name,
@@ -103,8 +106,11 @@ static bool step(struct instance *in)
 {
     struct instance_drain *d = in->drain;
     if (is_idle(in) || (!in->queued && in->state == INSTANCE_READY && !d->quiesced)) {
-        if (!d->quiesced && in->plugin && in->plugin->quiesce)
+        if (!d->quiesced && in->plugin && in->plugin->quiesce) {
+            watchdog_enter(in->engine, in, IN_QUIESCE, NULL);
             in->plugin->quiesce(in->self);
+            watchdog_leave(in->engine);
+        }
         d->quiesced = true;
     }
     if (is_idle(in)) {
@@ -140,6 +146,7 @@ static void on_drain(uv_timer_t *t)
 {
     struct engine *en = t->data;
     bool again = true;
+    en->now = clock_ns();
     while (again && !en->stopped) {
         again = false;
         list_each (it, &en->instances) {

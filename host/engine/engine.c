@@ -15,6 +15,7 @@ int engine_open(uv_loop_t *loop, const struct engine_options *options, struct en
     en->loop_thread = pthread_self();
     en->options = *options;
     en->calls.max = options->calls < CHUNK * MAX_CHUNKS ? options->calls : CHUNK * MAX_CHUNKS;
+    en->now = clock_ns();
     list_init(&en->instances);
     int r = post_open(&en->posts, loop);
     if (r) {
@@ -51,6 +52,7 @@ static void finish_stop(struct engine *en)
         log_line(LOG_WARN, in->name, "%u calls are still running at the end: not closed",
                  in->running);
     }
+    watchdog_stop(en);
     en->posts.async.data = en;
     en->handles_open = 4;
     post_close(&en->posts, on_closed);
@@ -87,8 +89,12 @@ void engine_stop(struct engine *en, unsigned grace_ms, void (*done)(void *), voi
     list_each (it, &en->instances) {
         struct instance *in = container_of(it, struct instance, in_engine);
         instance_refuse_waiting(in, REFUSED_STOPPING, NULL);
-        if (in->plugin && in->plugin->quiesce && !(in->drain && in->drain->quiesced))
+        if (in->plugin && in->plugin->quiesce && !(in->drain && in->drain->quiesced)) {
+            en->now = clock_ns();
+            watchdog_enter(en, in, IN_QUIESCE, NULL);
             in->plugin->quiesce(in->self);
+            watchdog_leave(en);
+        }
     }
     uv_update_time(en->loop);
     uv_timer_start(&en->stop_timer, on_stop_timer, grace_ms, 0);

@@ -64,7 +64,9 @@ static int open_plugin(struct instance *in, struct err *e)
     int r = library_load(in->library, &p, e);
     if (r)
         return r;
-    struct descriptor_binding *binding = xcalloc(m->entries, sizeof(*binding));
+    struct descriptor_binding *binding = calloc(m->entries + 1, sizeof(*binding));
+    if (!binding)
+        return err_set(e, -ENOMEM, "out of memory for the entries of %s", m->library);
     r = descriptor_check(p, m, binding, e);
     for (uint32_t i = 0; i < m->entries; i++)
         in->entry[i].binding = binding[i];
@@ -74,7 +76,12 @@ static int open_plugin(struct instance *in, struct err *e)
     mf_bytes config = {m->config.data, m->config.len};
     if (!config.len)
         config = (mf_bytes){"{}", 2};
+    struct engine *en = in->engine;
+    watchdog_start(en);
+    en->now = clock_ns();
+    watchdog_enter(en, in, IN_OPEN, NULL);
     mf_status s = p->open(&in->host, config, &in->self);
+    watchdog_leave(en);
     if (s != MF_OK)
         return err_set(e, -EINVAL, "open() of %s failed with %d%s", m->library, s,
                        s == MF_EINVAL
@@ -198,7 +205,10 @@ static void restore_state(struct instance *in, struct buf *state)
     const mf_state *s = state->len && p->extension ? p->extension(in->self, MF_EXT_STATE) : NULL;
     if (!s || !MF_HAS(s, restore) || !s->restore)
         return;
+    in->engine->now = clock_ns();
+    watchdog_enter(in->engine, in, IN_OPEN, NULL);
     mf_status r = s->restore(in->self, (mf_bytes){state->data, state->len});
+    watchdog_leave(in->engine);
     if (r != MF_OK)
         log_line(LOG_ERROR, in->name,
                  "the state of the generation before is lost: restore() "
@@ -237,7 +247,10 @@ void instance_close(struct instance *in)
 {
     if (in->plugin) {
         threads_stop(in);
+        in->engine->now = clock_ns();
+        watchdog_enter(in->engine, in, IN_CLOSE, NULL);
         in->plugin->close(in->self);
+        watchdog_leave(in->engine);
         in->plugin = NULL;
     }
     in->state = INSTANCE_CLOSED;
@@ -246,6 +259,8 @@ void instance_close(struct instance *in)
 void instance_free(struct instance *in)
 {
     list_remove(&in->in_engine);
+    watchdog_forget(in->engine);
+    metrics_release(in);
     /* A retired one is the engine's, manifest and all. */
     if (in->drain)
         manifest_free((struct manifest *)(uintptr_t)in->manifest);

@@ -7,8 +7,11 @@
 #ifndef MANIFOLD_ENGINE_INSTANCE_H
 #define MANIFOLD_ENGINE_INSTANCE_H
 
+#include "base/histogram.h"
 #include "base/list.h"
+#include "engine/breaker.h"
 #include "engine/engine.h"
+#include "engine/rate.h"
 #include "plugin/descriptor.h"
 #include "plugin/library.h"
 
@@ -24,15 +27,23 @@ struct instance_counters {
     uint64_t calls;  /* taken by call_start(), whatever came of them */
     uint64_t errors; /* ended with isError or an error of the plugin */
     uint64_t timeouts;
-    uint64_t refusals; /* queue, queue wait, result, load, ... */
+    uint64_t refusals;                 /* queue, queue wait, result, load, ... */
+    uint64_t refused[REFUSED_REASONS]; /* each of the above by its reason */
     uint64_t cancelled;
     uint64_t late; /* finished after their client was answered */
+};
+
+struct entry_metrics {
+    struct histogram queue_wait; /* ns; only of calls that waited in the queue    */
+    struct histogram duration;   /* ns from arrival to answer; of calls that ran  */
 };
 
 struct instance_entry {
     struct descriptor_binding binding; /* valid when READY */
     uint32_t running, queued;
     struct instance_counters count;
+    struct rate_bucket rate;
+    struct entry_metrics *metrics; /* owned; NULL before the first call that ran */
 };
 
 struct instance {
@@ -46,10 +57,16 @@ struct instance {
     void *self;
     struct instance_entry *entry;      /* one per manifest entry */
     uint32_t running, queued, orphans; /* orphans are part of running */
-    struct list waiting;               /* struct call, oldest first */
-    struct list in_engine;             /* the engine's list */
-    struct instance_threads *threads;  /* of BLOCKING tools; NULL until needed */
-    char *name;                        /* NUL-terminated copy of manifest->name */
+    uint32_t leaked;                   /* orphans whose client was answered by the timeout */
+    struct rate_bucket rate;
+    struct breaker breaker;
+    uint64_t loop_time, loop_longest; /* ns of its code on the loop: all, and the longest entry */
+    uint64_t loop_said;               /* ns: when the log last said so */
+    uint64_t loop_blocks;             /* entries over limits.loop_block */
+    struct list waiting;              /* struct call, oldest first */
+    struct list in_engine;            /* the engine's list */
+    struct instance_threads *threads; /* of BLOCKING tools; NULL until needed */
+    char *name;                       /* NUL-terminated copy of manifest->name */
     uint64_t generation;          /* from 1; each reload that changes the plugin makes the next */
     char *last_error;             /* owned; why the last reload left it as it was; or NULL */
     struct instance_drain *drain; /* owned; NULL while it serves */

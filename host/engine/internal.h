@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "engine/instance.h"
+#include "engine/watchdog.h"
 
 /* --- post.c: the one way from other threads to the loop --- */
 
@@ -80,6 +81,8 @@ struct call {
     uint32_t heap;              /* index in it + 1; 0: not in it */
     bool in_call;               /* call() of the plugin is on the stack of the loop */
     bool ended_inside;          /* finish() came within it, on the loop */
+    uint64_t trial;             /* its number as the breaker's trial, or 0 */
+    bool ran;                   /* the plugin got it */
     bool blocking;              /* runs on a thread of the plugin */
     bool thread_done;           /* blocking: call() has returned */
     bool end_seen;              /* finish() has reached the loop */
@@ -124,6 +127,9 @@ struct deadlines {
     uint64_t armed; /* ns; 0: not armed */
 };
 
+/* A place for each of so many calls, so that none that is running fails for want of one.  False: no
+ * memory. */
+bool deadlines_reserve(struct engine *en, uint32_t calls);
 void deadline_set(struct engine *en, struct call *c, uint64_t due);
 void deadline_clear(struct engine *en, struct call *c);
 
@@ -136,6 +142,9 @@ struct engine {
     struct post_queue posts;
     struct deadlines deadlines;
     struct call_table calls;
+    struct watchdog watchdog;
+    uint64_t
+        now; /* the last reading of the clock: on arrival, after an entry, per batch of posts */
     struct list instances;
     bool stopping, stopped;
     uv_timer_t stop_timer;
@@ -171,6 +180,30 @@ void instance_dispatch(struct instance *in);
 void engine_check_stopped(struct engine *en);
 /* Cancels every running call of the instance and answers its client. */
 void instance_cut_calls(struct instance *in, const char *text);
+
+/* --- gate.c: rate and breaker --- */
+
+/* May a call come in now?  False: *ret says which of the two refuses, *ret_wait for how many ns. */
+bool gate_admits(struct instance *in, uint32_t entry, enum refusal_reason *ret, uint64_t *ret_wait);
+/* It came in: takes the tokens, and makes it the trial where one is due. */
+void gate_take(struct call *c);
+/* Its client is answered, or waits no more (o NULL). */
+void gate_tell(struct call *c, const struct outcome *o);
+/* The instance held the loop over its limit. */
+void gate_held(struct instance *in);
+
+/* --- metrics.c --- */
+
+void metrics_queue_wait(struct call *c);
+void metrics_duration(struct call *c);
+void metrics_release(struct instance *in);
+
+/* --- check.c --- */
+
+/* The first invariant of the engine that does not hold, as a sentence; NULL: all do.  On the loop,
+ * outside of plugins.  For tests; builds without NDEBUG check an instance after each dispatch. */
+const char *engine_check(struct engine *en);
+const char *instance_check(struct instance *in);
 
 /* --- core.c: the functions a plugin sees --- */
 
@@ -218,7 +251,8 @@ void drain_timer_init(struct engine *en);
 
 /* --- refusal.c --- */
 
+/* wait: ns, of RATE and BREAKER; else 0 */
 void refusal_fill(struct refusal *r, enum refusal_reason reason, const struct instance *in,
-                  const struct entry_spec *spec);
+                  const struct entry_spec *spec, uint64_t wait);
 
 #endif

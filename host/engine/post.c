@@ -8,6 +8,8 @@ static void post_run(uv_async_t *async)
     q->first = NULL;
     q->last = &q->first;
     pthread_mutex_unlock(&q->lock);
+    if (p) /* one reading for all that came */
+        container_of(q, struct engine, posts)->now = clock_ns();
     while (p) {
         struct post *next = p->next; /* run() may free or reuse p */
         p->run(p);

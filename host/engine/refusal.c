@@ -8,6 +8,8 @@ static const struct {
 } refusals[REFUSED_REASONS] = {
     [REFUSED_QUEUE] = {"queue", "limits.queue"},
     [REFUSED_QUEUE_WAIT] = {"queue_wait", "limits.queue_wait"},
+    [REFUSED_RATE] = {"rate", "limits.rate"},
+    [REFUSED_BREAKER] = {"breaker", "breaker"},
     [REFUSED_TIMEOUT] = {"timeout", "limits.timeout"},
     [REFUSED_RESULT] = {"result", "limits.result"},
     [REFUSED_REQUEST] = {"request", "limits.request"},
@@ -33,10 +35,18 @@ static int64_t ms(uint64_t ns)
     return (int64_t)(ns / 1000000);
 }
 
+/* A client that waits so long must not be a moment too early. */
+static int64_t ms_up(uint64_t ns)
+{
+    return (int64_t)((ns + 999999) / 1000000);
+}
+
 void refusal_fill(struct refusal *r, enum refusal_reason reason, const struct instance *in,
-                  const struct entry_spec *spec)
+                  const struct entry_spec *spec, uint64_t wait)
 {
     const struct limits *l = &spec->limits;
+    const struct breaker_spec *breaker = &in->manifest->instance.breaker;
+    char shown[UNITS_SHOWN];
     r->reason = reason;
     r->retry_after_ms = -1;
     const char *plugin = in->name;
@@ -54,6 +64,21 @@ void refusal_fill(struct refusal *r, enum refusal_reason reason, const struct in
                  "plugin %s is busy: the call waited %" PRId64
                  " ms for one of %u slots (limits.queue_wait); try again in a second",
                  plugin, ms(l->queue_wait), l->concurrency);
+        break;
+    case REFUSED_RATE:
+        r->retry_after_ms = ms_up(wait);
+        snprintf(r->text, sizeof(r->text),
+                 "%.*s of plugin %s is called more often than %s (limits.rate); try again in "
+                 "%" PRId64 " ms",
+                 STR_FMT(spec->name), plugin, units_show_rate(l->rate, shown), r->retry_after_ms);
+        break;
+    case REFUSED_BREAKER:
+        r->retry_after_ms = ms_up(wait);
+        snprintf(r->text, sizeof(r->text),
+                 "plugin %s failed too often and rests (breaker: %u failures within %s); try again "
+                 "in %" PRId64 " ms",
+                 plugin, breaker->failures, units_show_duration(breaker->within, shown),
+                 r->retry_after_ms);
         break;
     case REFUSED_TIMEOUT:
         r->retry_after_ms = 0;

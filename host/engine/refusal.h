@@ -8,6 +8,8 @@
 enum refusal_reason {
     REFUSED_QUEUE,      /* limits.queue is full                    */
     REFUSED_QUEUE_WAIT, /* waited limits.queue_wait for a slot     */
+    REFUSED_RATE,       /* limits.rate                             */
+    REFUSED_BREAKER,    /* the plugin failed too often: breaker    */
     REFUSED_TIMEOUT,    /* limits.timeout                          */
     REFUSED_RESULT,     /* limits.result                           */
     REFUSED_REQUEST,    /* limits.request                          */

@@ -2,6 +2,7 @@
  * nothing is serialised again.  With the call's lock held. */
 #include "engine/internal.h"
 
+#include <errno.h>
 #include "json/writer.h"
 
 /* Reading JSON that a plugin gave needs a tape.  The loop has one for itself,
@@ -171,6 +172,8 @@ static mf_status read_json(struct call *c, struct json_doc *d, mf_bytes json, co
     struct str text = {json.data, json.data ? json.len : 0};
     if (!json_read(d, text, &plugin_json, &e))
         return MF_OK;
+    if (e.kind == JSON_NO_MEMORY)
+        return status_of(c, -ENOMEM);
     log_line(LOG_WARN, c->instance->name, "%.*s: %s is not JSON: %s", STR_FMT(c->spec->name), what,
              e.text);
     return MF_EINVAL;

@@ -15,6 +15,8 @@ static bool table_grow(struct engine *en)
     struct call_table *t = &en->calls;
     if (t->slots >= t->max || t->slots / CHUNK >= MAX_CHUNKS)
         return false;
+    if (!deadlines_reserve(en, t->slots + CHUNK))
+        return false;
     struct call *chunk = calloc(CHUNK, sizeof(*chunk));
     if (!chunk)
         return false;

@@ -3,6 +3,7 @@
  * pool is never used: four stuck calls would stop everybody's files and names. */
 #include "engine/internal.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 enum { IDLE_SECONDS = 30 };
@@ -61,7 +62,9 @@ static void *thread_main(void *arg)
 
 static struct instance_threads *threads_new(struct instance *in)
 {
-    struct instance_threads *t = xcalloc(1, sizeof(*t));
+    struct instance_threads *t = calloc(1, sizeof(*t));
+    if (!t)
+        return NULL;
     t->instance = in;
     list_init(&t->jobs);
     pthread_mutex_init(&t->lock, NULL);
@@ -92,6 +95,8 @@ int threads_run(struct call *c)
     struct instance *in = c->instance;
     if (!in->threads)
         in->threads = threads_new(in);
+    if (!in->threads)
+        return -ENOMEM;
     struct instance_threads *t = in->threads;
     pthread_mutex_lock(&t->lock);
     uint32_t queued = 0;

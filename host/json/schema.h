@@ -30,13 +30,13 @@ struct schema_error {
 enum { SCHEMA_STEPS = 100000, SCHEMA_MAX_SUBSCHEMAS = 10000 };
 
 /* Compiles the schema at `root` of `d`.  The schema copies what it keeps, so d may go.
- * 0, or -EINVAL with *e filled (node and path: place in d). */
+ * 0, or -EINVAL or -ENOMEM, with *e filled (node and path: place in d). */
 int schema_compile(const struct json_doc *d, json_ref root, struct schema **ret,
                    struct schema_error *e);
 void schema_free(struct schema *s);
 /* 0 valid; -EINVAL with *e filled (the first failure in document order; of anyOf and oneOf that of
  * the alternative which got furthest); -E2BIG when over `steps` steps, a pattern's limits, 512
- * schemas inside one another or out of memory (e->budget).  *e is untouched when valid. */
+ * schemas inside one another, -ENOMEM (both: e->budget).  *e is untouched when valid. */
 int schema_validate(const struct schema *s, const struct json_doc *d, json_ref value,
                     uint32_t steps, struct schema_error *e);
 /* Is the root's `type` exactly "object" (or no type, when `or_none`)? */

@@ -271,9 +271,10 @@ int schema_compile(const struct json_doc *d, json_ref root, struct schema **ret,
         r = schema_pack(&c, ret);
     if (r)
         free_patterns((void *)c.patterns.data, c.patterns.len / sizeof(struct schema_pattern));
-    if (r && r != -EINVAL)
-        r = schema_compile_error(&c, root, false, "a schema that fits into 8 MiB",
-                                 r == -ENOMEM ? "no memory" : "a larger one");
+    if (r == -ENOMEM)
+        schema_compile_error(&c, root, false, "memory for the schema", "none");
+    else if (r && r != -EINVAL)
+        r = schema_compile_error(&c, root, false, "a schema that fits into 8 MiB", "a larger one");
     compiler_release(&c);
     return r;
 }

@@ -22,7 +22,10 @@ int schema_keep_pattern(struct schema_compiler *c, json_ref node, uint32_t *ret)
     int r = schema_keep_string(c, node, &p.off, &p.len);
     if (r)
         return r;
-    if (schema_pattern_compile((struct str){c->text.data + p.off, p.len}, &p, &why))
+    r = schema_pattern_compile((struct str){c->text.data + p.off, p.len}, &p, &why);
+    if (r == -ENOMEM)
+        return r;
+    if (r)
         return schema_compile_error(c, node, false, "a pattern of ECMA-262", "%s", why.text);
     c->code_bytes += p.size;
     if (c->code_bytes > SCHEMA_CODE_BYTES)

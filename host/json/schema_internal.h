@@ -319,8 +319,9 @@ int schema_ref_add(struct schema_compiler *c, struct schema_draft *b, json_ref v
 int schema_refs_resolve(struct schema_compiler *c);
 int schema_refs_check_loops(struct schema_compiler *c);
 
-/* RFC 3986 section 5.2; the fragment of `ref` is dropped.  False: longer than SCHEMA_URI. */
-bool schema_uri_resolve(struct str base, struct str ref, char ret[SCHEMA_URI], size_t *ret_len);
+/* RFC 3986 section 5.2; the fragment of `ref` is dropped.  0, -ENOBUFS: longer than SCHEMA_URI, or
+ * -ENOMEM. */
+int schema_uri_resolve(struct str base, struct str ref, char ret[SCHEMA_URI], size_t *ret_len);
 
 /* ---- errors ---- */
 

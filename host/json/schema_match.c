@@ -142,7 +142,8 @@ int schema_pattern_compile(struct str source, struct schema_pattern *p, struct e
         if (!p->code) {
             unsigned char why[128];
             pcre2_get_error_message(code, why, sizeof(why));
-            r = err_set(e, -EINVAL, "a pattern that is not valid: %s", (const char *)why);
+            r = err_set(e, code == PCRE2_ERROR_HEAP_FAILED ? -ENOMEM : -EINVAL,
+                        "a pattern that is not valid: %s", (const char *)why);
         } else if (pcre2_pattern_info(p->code, PCRE2_INFO_SIZE, &p->size)) {
             BUG("PCRE2 does not know the size of its own code");
         }

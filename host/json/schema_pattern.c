@@ -415,11 +415,13 @@ int schema_pattern_translate(struct str source, struct buf *out, struct schema_p
     struct translation t = {.in = source, .out = out, .e = e, .p = p};
     while (t.at < source.n) {
         int r = one(&t);
-        if (r == -ENOBUFS)
-            break;
-        if (r)
+        if (r == -EINVAL)
             return r;
+        if (r)
+            break;
     }
+    if (out->failed == -ENOMEM)
+        return err_set(e, -ENOMEM, "a pattern that there is no memory for");
     if (out->failed)
         return err_set(e, -EINVAL, "a pattern over the limit of %d bytes", SCHEMA_PATTERN_BYTES);
     return 0;

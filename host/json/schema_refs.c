@@ -102,7 +102,10 @@ int schema_resource_add(struct schema_compiler *c, struct schema_draft *b, json_
         return schema_compile_wrong(c, value, "an $id without a fragment");
     if (!first)
         base = base_of(c, b->place.resource);
-    if (!schema_uri_resolve(base, id, uri, &len))
+    r = schema_uri_resolve(base, id, uri, &len);
+    if (r == -ENOMEM)
+        return r;
+    if (r)
         return schema_compile_error(c, value, false, "an $id of at most 1024 bytes",
                                     "a longer one");
     return resource_new(c, b, (struct str){uri, len}, value);
@@ -274,7 +277,10 @@ static int ref_target(struct schema_compiler *c, const struct ref *ref, uint32_t
         return r;
     if (text.n >= SCHEMA_URI)
         return ref_error(c, ref, "a reference of at most 1024 bytes");
-    if (!schema_uri_resolve(base_of(c, ref->resource), text, uri, &len))
+    r = schema_uri_resolve(base_of(c, ref->resource), text, uri, &len);
+    if (r == -ENOMEM)
+        return r;
+    if (r)
         return ref_error(c, ref, "a reference of at most 1024 bytes");
     if (resource_find(c, (struct str){uri, len}, &resource))
         return ref_error(c, ref, "a reference into this document (nothing is ever fetched)");

@@ -95,8 +95,8 @@ static void write_path(struct buf *b, const struct uri *base, const struct uri *
         remove_dot_segments(b, start);
 }
 
-bool schema_uri_resolve(struct str base_text, struct str ref_text, char ret[SCHEMA_URI],
-                        size_t *ret_len)
+int schema_uri_resolve(struct str base_text, struct str ref_text, char ret[SCHEMA_URI],
+                       size_t *ret_len)
 {
     struct uri base = uri_split(base_text), ref = uri_split(ref_text);
     struct buf b = BUF_INIT(SCHEMA_URI);
@@ -117,11 +117,11 @@ bool schema_uri_resolve(struct str base_text, struct str ref_text, char ret[SCHE
         buf_byte(&b, '?');
         buf_str(&b, query);
     }
-    bool ok = !b.failed;
-    if (ok && b.len)
+    int r = b.failed;
+    if (!r && b.len)
         memcpy(ret, b.data, b.len);
-    if (ok)
+    if (!r)
         *ret_len = b.len;
     buf_release(&b);
-    return ok;
+    return r;
 }

@@ -224,7 +224,7 @@ static int report_limit(const struct schema_run *r, json_ref value, uint32_t ste
     snprintf(e->expected, sizeof(e->expected), "a value that is checked within %u steps", steps);
     snprintf(e->found, sizeof(e->found), "%s",
              r->status == -ENOMEM ? "not enough memory for it" : "one that takes more");
-    return -E2BIG;
+    return r->status;
 }
 
 int schema_validate(const struct schema *s, const struct json_doc *d, json_ref value,

@@ -13,6 +13,7 @@ struct batch {
     struct buf buf;     /* answers so far, each with a ',' behind it */
     size_t mark, limit; /* where the answer begins; bytes of answers that are not small */
     uint32_t held;      /* answers still to come, and the reading of the array itself */
+    bool lost;          /* there was no memory for an answer, nor for an error in its place */
 };
 
 static struct buf *batch_begin(struct stream *st)
@@ -31,9 +32,11 @@ static int batch_end(struct stream *st)
         buf_byte(buf, ',');
         return 0;
     }
+    int failed = buf->failed == -ENOMEM ? -ENOMEM : -ENOBUFS;
+    b->lost |= failed == -ENOMEM && buf->len - b->mark <= SMALL;
     buf->len = b->mark;
     buf->failed = 0;
-    return -ENOBUFS;
+    return failed;
 }
 
 static bool batch_congested(const struct stream *st)
@@ -44,17 +47,22 @@ static bool batch_congested(const struct stream *st)
 
 static void batch_send(struct batch *b)
 {
-    struct buf *out = b->out->begin(b->out);
-    buf_reserve(out, b->buf.len + 2);
-    buf_byte(out, '[');
-    buf_append(out, b->buf.data, b->buf.len - 1);
-    buf_byte(out, ']');
-    if (b->out->end(b->out) != -ENOBUFS)
+    int r = -ENOMEM;
+    if (!b->lost) {
+        struct buf *out = b->out->begin(b->out);
+        buf_reserve(out, b->buf.len + 2);
+        buf_byte(out, '[');
+        buf_append(out, b->buf.data, b->buf.len - 1);
+        buf_byte(out, ']');
+        r = b->out->end(b->out);
+    }
+    if (!r)
         return;
     struct answer a = {.to = b->out, .revision = R_2025_03_26};
     reply_error(&a, ERROR_INTERNAL, STR_NONE,
-                "the answers to a batch are longer than what may wait for this client "
-                "(limits.output)");
+                r == -ENOMEM ? "the host is out of memory for the answers to a batch"
+                             : "the answers to a batch are longer than what may wait for this "
+                               "client (limits.output)");
 }
 
 void batch_hold(struct batch *b)
@@ -64,11 +72,13 @@ void batch_hold(struct batch *b)
 
 void batch_drop(struct batch *b, bool send)
 {
-    if (!send)
+    if (!send) {
         b->buf.len = 0;
+        b->lost = false;
+    }
     if (--b->held)
         return;
-    if (b->buf.len)
+    if (b->buf.len || b->lost)
         batch_send(b);
     buf_release(&b->buf);
     free(b);
@@ -89,7 +99,11 @@ void batch_run(struct session *s, json_ref array, struct stream *out)
                     BATCH_MAX, count);
         return;
     }
-    struct batch *b = xcalloc(1, sizeof(*b));
+    struct batch *b = calloc(1, sizeof(*b));
+    if (!b) {
+        reply_error(&a, ERROR_INTERNAL, STR_NONE, "the host is out of memory for a batch");
+        return;
+    }
     b->stream = (struct stream){batch_begin, batch_end, batch_congested};
     b->out = out;
     b->limit = s->host->settings->output;

@@ -6,6 +6,7 @@
 
 enum { POOL_MAX = 256, KEEP = 4096 };
 
+/* NULL: no memory. */
 static struct request *request_take(struct session *s)
 {
     struct list *it = list_pop(&s->pool);
@@ -13,8 +14,9 @@ static struct request *request_take(struct session *s)
         s->pooled--;
         return container_of(it, struct request, link);
     }
-    struct request *r = xcalloc(1, sizeof(*r));
-    r->session = s;
+    struct request *r = calloc(1, sizeof(*r));
+    if (r)
+        r->session = s;
     return r;
 }
 
@@ -142,11 +144,20 @@ static bool keep_slices(struct request *r, struct str id, struct str token, stru
     return true;
 }
 
+static void refuse_for_memory(const struct message *m)
+{
+    reply_error(&m->answer, ERROR_INTERNAL, STR_NONE, "the host is out of memory for this call");
+}
+
 void call_begin(struct session *s, const struct message *m, const struct entry *en,
                 struct call_request *rq, void (*finish)(struct request *r, const struct outcome *o))
 {
     const struct json_doc *d = &s->doc;
     struct request *r = request_take(s);
+    if (!r) {
+        refuse_for_memory(m);
+        return;
+    }
     json_ref token = m->meta[META_PROGRESS_TOKEN], meta = m->param[PARAM_META];
     rq->progress = token_usable(d, token);
     r->answer = m->answer;
@@ -157,8 +168,7 @@ void call_begin(struct session *s, const struct message *m, const struct entry *
     r->finish = finish;
     if (!keep_slices(r, m->answer.id, rq->progress ? json_raw(d, token) : STR_NONE, rq->uri)) {
         request_give(r);
-        reply_error(&m->answer, ERROR_INTERNAL, STR_NONE,
-                    "the host is out of memory for this call");
+        refuse_for_memory(m);
         return;
     }
     rq->instance = en->instance;

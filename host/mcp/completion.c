@@ -2,6 +2,7 @@
  * (server/utilities/completion.mdx). */
 #include "mcp/internal.h"
 
+#include <errno.h>
 #include <inttypes.h>
 
 static void write_more(struct buf *b, int64_t total, bool more)
@@ -40,7 +41,12 @@ static bool write_completion(struct session *s, struct str structured, struct bu
     struct json_limits limits = json_limits_default;
     struct json_error e;
     limits.bytes = 64u << 20;
-    if (json_read(&s->aux, structured, &limits, &e) || !json_is(d, 0, JSON_OBJECT))
+    int r = json_read(&s->aux, structured, &limits, &e);
+    if (r && e.kind == JSON_NO_MEMORY) {
+        b->failed = -ENOMEM;
+        return false;
+    }
+    if (r || !json_is(d, 0, JSON_OBJECT))
         return false;
     json_ref values = json_get(d, 0, STR("values")), total = json_get(d, 0, STR("total"));
     json_ref more = json_get(d, 0, STR("hasMore"));
@@ -72,6 +78,8 @@ static void finish_completion(struct request *r, const struct outcome *o)
         buf_lit(b, "\"completion\":");
         buf_str(b, buf_view(&made));
         reply_end(s, &r->answer, b, STR_NONE);
+    } else if (made.failed) {
+        reply_error(&r->answer, ERROR_INTERNAL, STR_NONE, "the host is out of memory for this");
     } else {
         reply_error(&r->answer, ERROR_INTERNAL, STR_NONE,
                     "expected {\"values\":[strings],\"total\":integer,\"hasMore\":boolean} of the "
@@ -105,6 +113,8 @@ static void answer_from_values(struct session *s, const struct message *m, struc
             buf_byte(b, ',');
         buf_str(b, json_raw(d, v));
     }
+    if (s->made.failed) /* not every value could be compared: then none is offered */
+        b->failed = s->made.failed;
     buf_byte(b, ']');
     write_more(b, total, total > COMPLETIONS_MAX);
     reply_end(s, &m->answer, b, STR_NONE);
@@ -166,6 +176,11 @@ static void ask_library(struct session *s, const struct message *m, const struct
     buf_str(b, context && json_is(&s->doc, context, JSON_OBJECT) ? json_raw(&s->doc, context)
                                                                  : STR("{}"));
     buf_lit(b, "}");
+    if (b->failed) {
+        reply_error(&m->answer, ERROR_INTERNAL, STR_NONE,
+                    "params/argument: the host is out of memory for it");
+        return;
+    }
     struct call_request rq = {.kind = MF_COMPLETION, .args = buf_view(b)};
     if (!call_request_fits(en->instance, en->index, rq.args.n, &over))
         reply_refusal(&m->answer, &over);

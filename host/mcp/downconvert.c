@@ -2,6 +2,8 @@
  * clients that need it are read again. */
 #include "mcp/internal.h"
 
+#include <errno.h>
+
 /* A resource_link to a client that has none: the model still reads name and address. */
 static void write_link_as_text(const struct json_doc *d, json_ref block, struct buf *b)
 {
@@ -93,8 +95,7 @@ static void write_message(const struct json_doc *d, json_ref message, uint32_t p
     buf_byte(b, '}');
 }
 
-/* The items are JSON that was accepted before; should they not read here (memory), they go out as
- * they are. */
+/* The items are JSON that was accepted before, so that only memory may be missing. */
 static void convert(struct session *s, struct str items, enum revision revision, struct buf *b,
                     void (*write)(const struct json_doc *d, json_ref n, uint32_t place,
                                   enum revision revision, struct buf *b))
@@ -107,7 +108,7 @@ static void convert(struct session *s, struct str items, enum revision revision,
     buf_str(&text, items);
     buf_lit(&text, "]");
     if (text.failed || json_read(&s->aux, buf_view(&text), &limits, &e)) {
-        buf_str(b, items);
+        b->failed = -ENOMEM;
     } else {
         json_each (&s->aux, 0, n) {
             if (place++)

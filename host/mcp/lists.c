@@ -169,7 +169,11 @@ static bool prepare(struct session *s, struct listing *l, enum entry_kind kind,
     if (listing_current(s, l))
         return true;
     const struct catalogue *c = s->host->catalogue;
-    l->page = xcalloc(c->count[kind] + 1, sizeof(*l->page));
+    l->page = calloc(c->count[kind] + 1, sizeof(*l->page));
+    if (!l->page) {
+        listing_release(l);
+        return false;
+    }
     uint32_t first = 0;
     do {
         struct page *p = &l->page[l->pages++];

@@ -95,7 +95,7 @@ static bool version_served(struct session *s, struct message *m)
     buf_lit(&data, "\"],\"requested\":");
     buf_str(&data, raw);
     buf_lit(&data, "}");
-    reply_error(&m->answer, ERROR_VERSION, buf_view(&data),
+    reply_error(&m->answer, ERROR_VERSION, data.failed ? STR_NONE : buf_view(&data),
                 "expected protocol version %s, found %.*s", revision_name[R_2026_07_28].p,
                 STR_FMT(raw));
     buf_release(&data);
@@ -266,6 +266,13 @@ void message_run(struct session *s, json_ref n, struct stream *to, struct stream
         return;
     s->scratch.len = 0;
     struct str name = json_string(&s->doc, root[ROOT_METHOD], &s->scratch);
+    if (s->scratch.failed) {
+        buf_clear(&s->scratch, 0);
+        if (m.answer.id.n)
+            reply_error(&m.answer, ERROR_INTERNAL, STR_NONE,
+                        "method: the host is out of memory for it");
+        return;
+    }
     if (m.answer.id.n)
         run_request(s, &m, name);
     else

@@ -2,6 +2,8 @@
  * objects: both go out as {"result": ...} (protocol.md 2.2; the TypeScript SDK does the same). */
 #include "mcp/internal.h"
 
+#include <errno.h>
+
 #define WRAPPED "#/properties/result"
 
 bool outschema_wraps(const struct entry_spec *spec, enum revision revision, struct str value)
@@ -38,6 +40,8 @@ static void write_ref(const struct json_doc *d, json_ref n, struct buf *b)
 {
     struct buf copy = BUF_INIT(d->node[n].len);
     struct str ref = json_string(d, n, &copy);
+    if (copy.failed)
+        b->failed = copy.failed;
     if (ref.n && *ref.p == '#' && (ref.n == 1 || ref.p[1] == '/')) {
         buf_lit(b, "\"" WRAPPED);
         json_write_escaped(b, (struct str){ref.p + 1, ref.n - 1}, true);
@@ -98,8 +102,8 @@ void outschema_wrap(struct str schema, struct buf *b)
     struct json_doc d = {0};
     struct json_error e;
     buf_lit(b, "{");
-    if (json_read(&d, schema, &json_limits_default, &e)) {
-        buf_lit(b, "\"type\":\"object\"}");
+    if (json_read(&d, schema, &json_limits_default, &e)) { /* it was read before: no memory */
+        b->failed = -ENOMEM;
         json_doc_release(&d);
         return;
     }

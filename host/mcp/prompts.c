@@ -111,10 +111,9 @@ static void answer_from_manifest(struct session *s, const struct message *m,
                                  const struct entry_spec *spec, json_ref args)
 {
     struct json_error e;
-    if (json_read(&s->aux, spec->json_messages, &json_limits_default, &e) ||
-        !json_is(&s->aux, 0, JSON_ARRAY)) {
-        reply_error(&m->answer, ERROR_INTERNAL, STR_NONE, "the messages of prompt %.*s don't read",
-                    STR_FMT(spec->name));
+    if (json_read(&s->aux, spec->json_messages, &json_limits_default, &e)) {
+        reply_error(&m->answer, ERROR_INTERNAL, STR_NONE,
+                    "the messages of prompt %.*s don't read: %s", STR_FMT(spec->name), e.text);
         return;
     }
     struct buf *b = reply_begin(&m->answer, spec->json_messages.n);

@@ -38,16 +38,20 @@ void reply_error(const struct answer *a, int code, struct str data, const char *
     size_t len = n < 0 ? 0 : (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1;
     struct buf *b = a->to->begin(a->to);
     write_error(a, b, code, data, (struct str){text, len});
-    if (a->to->end(a->to) == -ENOBUFS && data.n)
+    if (a->to->end(a->to) && data.n)
         reply_error(a, code, STR_NONE, "%s", text);
 }
 
 /* The stream has taken back what did not fit; the client learns so much of it. */
 static void end(const struct answer *a)
 {
-    if (a->to->end(a->to) == -ENOBUFS)
-        reply_error(a, ERROR_INTERNAL, STR_NONE,
-                    "the result is longer than what may wait for this client (limits.output)");
+    int r = a->to->end(a->to);
+    if (r)
+        reply_error(
+            a, ERROR_INTERNAL, STR_NONE,
+            r == -ENOMEM
+                ? "the host is out of memory for the result"
+                : "the result is longer than what may wait for this client (limits.output)");
 }
 
 void reply_raw(const struct answer *a, struct str result)
@@ -105,6 +109,12 @@ void reply_cache(const struct answer *a, struct buf *b, uint64_t ttl_ms, enum ca
     put_lit(b, "\"");
 }
 
+/* What an error can do without is left out when there was no memory for it. */
+static struct str whole(const struct buf *b)
+{
+    return b->failed ? STR_NONE : buf_view(b);
+}
+
 /* {"reason":"queue","limit":"limits.queue","retryAfterMs":1000} (manifest.md) */
 static void write_refusal(const struct refusal *r, struct buf *b)
 {
@@ -134,7 +144,7 @@ void reply_tool_error(const struct session *s, const struct answer *a, const cha
     put_lit(b, "\"content\":[{\"type\":\"text\",\"text\":");
     json_write_string(b, str_of(text));
     put_lit(b, "}],\"isError\":true");
-    reply_end(s, a, b, buf_view(&meta));
+    reply_end(s, a, b, whole(&meta));
     buf_release(&meta);
 }
 
@@ -142,7 +152,7 @@ void reply_refusal(const struct answer *a, const struct refusal *r)
 {
     struct buf data = BUF_INIT(512);
     write_refusal(r, &data);
-    reply_error(a, ERROR_INTERNAL, buf_view(&data), "%s", r->text);
+    reply_error(a, ERROR_INTERNAL, whole(&data), "%s", r->text);
     buf_release(&data);
 }
 
@@ -152,7 +162,7 @@ void reply_not_found(const struct answer *a, struct str uri)
     put_lit(&data, "{\"uri\":");
     json_write_string(&data, uri);
     put_lit(&data, "}");
-    reply_error(a, answer_modern(a) ? ERROR_PARAMS : ERROR_RESOURCE_NOT_FOUND, buf_view(&data),
+    reply_error(a, answer_modern(a) ? ERROR_PARAMS : ERROR_RESOURCE_NOT_FOUND, whole(&data),
                 "there is no resource \"%.*s\"", STR_FMT(uri));
     buf_release(&data);
 }

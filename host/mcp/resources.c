@@ -55,6 +55,11 @@ void resources_read(struct session *s, const struct message *m)
         buf_clear(&s->vars, SCRATCH_KEEP);
         en = catalogue_match(c, rq.uri, &s->vars);
         rq.args = buf_view(&s->vars);
+        if (s->vars.failed) {
+            reply_error(&m->answer, ERROR_INTERNAL, STR_NONE,
+                        "params/uri: the host is out of memory for it");
+            return;
+        }
     }
     if (!en) {
         reply_not_found(&m->answer, rq.uri);

@@ -22,6 +22,8 @@ static void write_server_info(struct session *s)
     buf_lit(&s->tail, ",\"resultType\":\"complete\","
                       "\"_meta\":{\"io.modelcontextprotocol/serverInfo\":");
     buf_str(&s->tail, buf_view(b));
+    if (b->failed || s->tail.failed)
+        out_of_memory();
 }
 
 struct session *session_new(struct host *h)
@@ -41,7 +43,7 @@ struct session *session_new(struct host *h)
     list_append(&h->listeners, &s->listener.in_host);
     struct json_error e;
     if (json_read(&s->nothing, STR("{}"), &json_limits_default, &e))
-        BUG("{} does not read: %s", e.text);
+        out_of_memory();
     write_server_info(s);
     return s;
 }

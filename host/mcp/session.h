@@ -13,7 +13,7 @@
 struct stream {
     /* A buffer to append exactly one message to, without a line end; then end().  Between the two
      * nothing else is called.  Never NULL; an overflow shows in buf.failed, and then end() takes
-     * the partial message back and returns -ENOBUFS. */
+     * the partial message back and returns -ENOBUFS, or -ENOMEM. */
     struct buf *(*begin)(struct stream *s);
     int (*end)(struct stream *s);
     /* Unsent bytes are over the limit: notifications are dropped, calls go on. */

@@ -1,5 +1,6 @@
 #include "runtime/internal.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 /* Longest exposed name: clients refuse longer ones (peers.md, 3.9). */
@@ -176,5 +177,9 @@ struct catalogue *catalogue_build(struct host *h, struct problems *p)
     }
     if (c->ttl_ms == UINT64_MAX)
         c->ttl_ms = 60000;
+    if (c->instructions.failed)
+        problem_add(p, "host", false, "the instructions are not whole: %s",
+                    c->instructions.failed == -ENOMEM ? "out of memory"
+                                                      : "they are over 64 KiB in all");
     return c;
 }

@@ -178,29 +178,35 @@ static void add_staged(struct stage *st, struct staged *s, const char *name)
     staged_release(s);
 }
 
-static char **list_files(int dirfd, uint32_t *ret_count)
+static int list_files(int dirfd, char ***ret, uint32_t *ret_count)
 {
     char **file = NULL;
     uint32_t count = 0;
-    DIR *d = fdopendir(fcntl(dirfd, F_DUPFD_CLOEXEC, 10));
-    for (struct dirent *it; d && count < MAX_FILES && (it = readdir(d));) {
+    int fd = fcntl(dirfd, F_DUPFD_CLOEXEC, 10);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    if (!d) {
+        int r = -errno;
+        if (fd >= 0)
+            close(fd);
+        return r;
+    }
+    for (struct dirent *it; count < MAX_FILES && (it = readdir(d));) {
         if (it->d_name[0] == '.' ||
             !(ends_with(it->d_name, ".yaml") || ends_with(it->d_name, ".yml")))
             continue;
         if (count % 64 == 0) {
-            char **more = realloc(file, (count + 64) * sizeof(char *));
-            if (!more)
-                break;
-            file = more;
+            file = realloc(file, (count + 64) * sizeof(char *));
+            if (!file)
+                out_of_memory();
         }
         file[count++] = xstrndup(it->d_name, strlen(it->d_name));
     }
-    if (d)
-        closedir(d);
+    closedir(d);
     if (count)
         qsort(file, count, sizeof(char *), by_name);
+    *ret = file;
     *ret_count = count;
-    return file;
+    return 0;
 }
 
 static void note_job(struct jobs *all, const struct source *s, int dirfd, char *file)
@@ -248,7 +254,11 @@ static int open_source(const struct source *s, struct jobs *all)
         return -1;
     }
     uint32_t count = 0;
-    char **file = list_files(dirfd, &count);
+    char **file = NULL;
+    int r = list_files(dirfd, &file, &count);
+    if (r)
+        problem_add(&all->stage->problems, s->path, true, "%s: cannot list it: %s", s->path,
+                    strerror(-r));
     for (uint32_t k = 0; k < count; k++)
         note_job(all, s, dirfd, file[k]);
     free(file);

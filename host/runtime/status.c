@@ -25,6 +25,49 @@ static void write_counters(struct buf *b, const struct instance_counters *c)
     member(b, "late", c->late);
 }
 
+static void write_refused(struct buf *b, const struct instance_counters *c)
+{
+    bool first = true;
+    buf_lit(b, ",\"refusedBy\":{");
+    for (int i = 0; i < REFUSED_REASONS; i++) {
+        if (!c->refused[i])
+            continue;
+        buf_printf(b, "%s\"%s\":%" PRIu64, first ? "" : ",", refusal_name(i), c->refused[i]);
+        first = false;
+    }
+    buf_byte(b, '}');
+}
+
+/* In microseconds; left out where there is nothing. */
+static void write_histogram(struct buf *b, const char *key, const struct histogram *h)
+{
+    static const struct {
+        const char *name;
+        double q;
+    } quantile[] = {{"p50", 0.5}, {"p95", 0.95}, {"p99", 0.99}, {"max", 1}};
+    if (!h->count)
+        return;
+    buf_printf(b, ",\"%s\":{\"count\":%" PRIu64, key, h->count);
+    for (int i = 0; i < 4; i++)
+        buf_printf(b, ",\"%s\":%.3f", quantile[i].name,
+                   (double)histogram_quantile(h, quantile[i].q) / 1e3);
+    buf_byte(b, '}');
+}
+
+static void write_breaker(struct buf *b, const struct instance *in)
+{
+    const struct breaker *k = &in->breaker;
+    const struct breaker_spec *spec = &in->manifest->instance.breaker;
+    uint64_t now = clock_ns();
+    buf_lit(b, ",\"breaker\":{\"state\":");
+    json_write_string(b, spec->failures ? str_of(breaker_state_name(k->state)) : STR("off"));
+    member(b, "failures", breaker_failures(k, spec, now));
+    member(b, "opened", k->opened);
+    if (k->state == BREAKER_OPEN)
+        member(b, "retryAfterMs", now < k->until ? (k->until - now + 999999) / 1000000 : 0);
+    buf_byte(b, '}');
+}
+
 static struct instance_counters total_of(const struct instance *in)
 {
     struct instance_counters t = {0};
@@ -36,6 +79,8 @@ static struct instance_counters total_of(const struct instance *in)
         t.refusals += c->refusals;
         t.cancelled += c->cancelled;
         t.late += c->late;
+        for (int k = 0; k < REFUSED_REASONS; k++)
+            t.refused[k] += c->refused[k];
     }
     return t;
 }
@@ -71,6 +116,11 @@ static void write_entries(struct buf *b, const struct instance *in)
         member(b, "running", in->entry[i].running);
         member(b, "queued", in->entry[i].queued);
         write_counters(b, &in->entry[i].count);
+        write_refused(b, &in->entry[i].count);
+        if (in->entry[i].metrics) {
+            write_histogram(b, "queueWaitUs", &in->entry[i].metrics->queue_wait);
+            write_histogram(b, "durationUs", &in->entry[i].metrics->duration);
+        }
         buf_byte(b, '}');
     }
     buf_byte(b, ']');
@@ -101,7 +151,14 @@ static void write_plugin(struct buf *b, const struct manifest *m, const struct i
         member(b, "running", in->running);
         member(b, "queued", in->queued);
         member(b, "orphans", in->orphans);
+        member(b, "leaked", in->leaked);
+        member(b, "cancelledRunning", in->orphans - in->leaked);
+        write_breaker(b, in);
+        member(b, "loopTimeUs", in->loop_time / 1000);
+        member(b, "loopBlocks", in->loop_blocks);
+        member(b, "loopLongestUs", in->loop_longest / 1000);
         write_counters(b, &t);
+        write_refused(b, &t);
         member(b, "misuse", in->misuse);
         member(b, "loads", in->loads);
         member(b, "logDropped", in->log_dropped);

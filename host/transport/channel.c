@@ -109,17 +109,11 @@ bool channel_hung_up(const struct channel *c)
     return poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR | POLLNVAL));
 }
 
-struct closing {
-    void (*closed)(void *);
-    void *arg;
-};
-
 static void on_closed(uv_handle_t *h)
 {
-    struct closing *k = h->data;
-    if (k->closed)
-        k->closed(k->arg);
-    free(k);
+    struct channel *c = h->data;
+    if (c->closed)
+        c->closed(c->closed_arg);
 }
 
 void channel_close(struct channel *c, void (*closed)(void *), void *arg)
@@ -134,9 +128,9 @@ void channel_close(struct channel *c, void (*closed)(void *), void *arg)
             closed(arg);
         return;
     }
-    struct closing *k = xcalloc(1, sizeof(*k));
-    *k = (struct closing){closed, arg};
-    c->poll.data = k;
+    c->closed = closed;
+    c->closed_arg = arg;
+    c->poll.data = c;
     uv_close((uv_handle_t *)&c->poll, on_closed);
     close(c->fd); /* libuv has taken it out of its epoll set already */
     c->fd = -1;

@@ -26,6 +26,8 @@ struct channel {
     enum channel_kind kind;
     size_t piece; /* longest write of CHANNEL_SHARED */
     bool closing;
+    void (*closed)(void *); /* of channel_close() */
+    void *closed_arg;
 };
 
 enum channel_way { CHANNEL_READ, CHANNEL_WRITE };

@@ -64,8 +64,10 @@ static void make_room(struct framer *f)
 
 char *framer_space(struct framer *f, size_t *ret_room)
 {
-    if (!f->data && !resize(f, FRAMER_FIRST))
-        return NULL;
+    if (!f->data) {
+        f->data = xcalloc(1, FRAMER_FIRST);
+        f->cap = FRAMER_FIRST;
+    }
     if (f->start == f->end)
         f->start = f->searched = f->end = 0;
     if (f->cap - f->end < ROOM_MIN)

@@ -35,8 +35,7 @@ enum framer_event {
 
 void framer_init(struct framer *f, size_t limit);
 void framer_release(struct framer *f);
-/* Room for at least one byte, valid until the next call; only after FRAMER_NONE.  NULL: no memory
- * even for the first buffer. */
+/* Room for at least one byte, valid until the next call; only after FRAMER_NONE. */
 char *framer_space(struct framer *f, size_t *ret_room);
 void framer_fed(struct framer *f, size_t n);
 /* No more input: an unfinished line counts as a line. */

@@ -10,21 +10,41 @@ static struct output *output_of(struct stream *s)
     return (struct output *)s;
 }
 
+static void drop_sent(struct output *o)
+{
+    size_t unsent = output_unsent(o);
+    if (unsent)
+        memmove(o->buf.data, o->buf.data + o->sent, unsent);
+    o->buf.len = unsent;
+    o->sent = 0;
+}
+
 /* Written bytes in front are dropped once they are more than what would have to move. */
 static void compact(struct output *o)
 {
-    size_t unsent = output_unsent(o);
-    if (o->sent < COMPACT_FROM || o->sent < unsent)
+    if (o->sent >= COMPACT_FROM && o->sent >= output_unsent(o))
+        drop_sent(o);
+}
+
+/* A short message fits in any case, so that each request gets at least its error: when memory is
+ * short, what is written makes place. */
+static void keep_room(struct output *o)
+{
+    o->buf.max = SIZE_MAX;
+    if (buf_reserve(&o->buf, OUTPUT_SHORT) == 0)
         return;
-    memmove(o->buf.data, o->buf.data + o->sent, unsent);
-    o->buf.len = unsent;
-    o->sent = 0;
+    o->buf.failed = 0;
+    output_flush(o);
+    drop_sent(o);
+    if (buf_reserve(&o->buf, OUTPUT_SHORT))
+        out_of_memory();
 }
 
 static struct buf *stream_begin(struct stream *s)
 {
     struct output *o = output_of(s);
     compact(o);
+    keep_room(o);
     o->mark = o->buf.len;
     bool hard = output_unsent(o) >= o->high + OUTPUT_HARD;
     o->buf.max = o->mark + (hard ? OUTPUT_SHORT : OUTPUT_MESSAGE);
@@ -39,7 +59,7 @@ static int stream_end(struct stream *s)
     if (failed || o->dead) {
         o->buf.len = o->mark;
         o->buf.failed = 0;
-        return failed ? -ENOBUFS : 0;
+        return failed;
     }
     if (output_unsent(o) > o->high)
         o->full = true;

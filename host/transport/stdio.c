@@ -112,11 +112,6 @@ static void take_in(struct stdio *s)
 {
     size_t room;
     char *to = framer_space(&s->framer, &room);
-    if (!to) {
-        log_error("no memory to read from the client");
-        end_input(s);
-        return;
-    }
     ssize_t n = channel_read(&s->in, to, room < READ_MAX ? room : READ_MAX);
     if (n > 0) {
         s->received += (uint64_t)n;

