@@ -1,6 +1,8 @@
 #include "cli/args.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
 #include "base/log.h"
 
 const struct option_spec option_specs[OPTIONS] = {
@@ -16,6 +18,8 @@ const struct option_spec option_specs[OPTIONS] = {
     [OPTION_LOG_LEVEL] = {"log-level", "LEVEL", "debug, info, warn or error"},
     [OPTION_LOG_FORMAT] = {"log-format", "FORMAT", "text or json"},
     [OPTION_JSON] = {"json", NULL, "print JSON"},
+    [OPTION_PID] = {"pid", "N", "ask the host with this process number"},
+    [OPTION_SOCKET] = {"socket", "PATH", "ask the host with this admin socket"},
     [OPTION_HELP] = {"help", NULL, "print this help"},
     [OPTION_VERSION] = {"version", NULL, "print the version"},
 };
@@ -44,6 +48,18 @@ static int append(const char *option, const char **list, uint32_t *count, uint32
     return 0;
 }
 
+static int number(const char *option, const char *value, int *ret, struct err *e)
+{
+    char *end;
+    errno = 0;
+    long n = strtol(value, &end, 10);
+    if (errno || end == value || *end || n < 1 || n > INT_MAX)
+        return err_set(e, -EINVAL, "--%s: expected a number from 1 on, found \"%s\"", option,
+                       value);
+    *ret = (int)n;
+    return 0;
+}
+
 static int take(struct args *a, enum option o, const char *value, struct err *e)
 {
     static const char *const levels[] = {"debug", "info", "warn", "error"};
@@ -63,6 +79,11 @@ static int take(struct args *a, enum option o, const char *value, struct err *e)
         break;
     case OPTION_KEEP_LIBRARIES:
         a->keep_libraries = value;
+        break;
+    case OPTION_PID:
+        return number(name, value, &a->pid, e);
+    case OPTION_SOCKET:
+        a->socket = value;
         break;
     case OPTION_TRUST:
         a->trust = true;

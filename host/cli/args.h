@@ -10,6 +10,7 @@ enum exit_code {
     EXIT_GOOD = 0,
     EXIT_WRONG = 1, /* something is wrong with what was asked about: a plugin, a config, a call */
     EXIT_USAGE = 2,
+    EXIT_NO_HOST = 3, /* no running host to ask */
     EXIT_BROKEN = 70, /* EX_SOFTWARE */
     EXIT_SYSTEM = 71  /* EX_OSERR */
 };
@@ -25,6 +26,8 @@ enum option {
     OPTION_LOG_LEVEL,
     OPTION_LOG_FORMAT,
     OPTION_JSON,
+    OPTION_PID,
+    OPTION_SOCKET,
     OPTION_HELP,
     OPTION_VERSION,
     OPTIONS
@@ -42,7 +45,8 @@ struct args {
     uint32_t plugins_count;
     const char *set[ARGS_SETS];
     uint32_t set_count;
-    const char *config, *keep_libraries;
+    const char *config, *keep_libraries, *socket;
+    int pid;                   /* 0: not given */
     int log_level, log_format; /* enum log_level, log_format; -1: not given */
     bool trust, json, help, version;
     const char *operand[ARGS_OPERANDS];

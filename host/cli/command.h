@@ -15,7 +15,8 @@ struct command {
     int (*run)(const struct args *a);
 };
 
-extern const struct command command_serve, command_check, command_list, command_call, command_probe;
+extern const struct command command_serve, command_check, command_list, command_call,
+    command_status, command_reload, command_probe;
 
 /* Options of every command that opens the plugins. */
 enum {

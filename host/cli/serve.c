@@ -6,16 +6,20 @@
 #include "cli/command.h"
 #include "cli/open.h"
 #include "runtime/reload.h"
+#include "transport/admin.h"
 #include "transport/guard.h"
 #include "transport/stdio.h"
 
-enum { STOP_GRACE = 100, FLUSH_MAX = 200 }; /* milliseconds */
+/* Milliseconds.  ADMIN_AFTER: the client is answered first. */
+enum { STOP_GRACE = 100, FLUSH_MAX = 200, ADMIN_AFTER = 5 };
 
 struct server {
     uv_loop_t loop;
     struct host *host;
     struct session *session;
     struct stdio *stdio;
+    struct admin *admin; /* NULL: none, or not yet */
+    uv_timer_t admin_timer;
     uv_async_t signalled;
     bool stopped;
 };
@@ -71,6 +75,8 @@ static void on_ended(void *arg, const char *why)
 {
     struct server *s = arg;
     log_info("stops: %s", why);
+    uv_close((uv_handle_t *)&s->admin_timer, NULL);
+    admin_close(s->admin);
     session_free(s->session);
     stdio_close(s->stdio);
     engine_stop(s->host->engine, STOP_GRACE, on_engine_stopped, s);
@@ -92,6 +98,22 @@ static void log_start_line(const struct host *h)
 static int read_settings(void *arg, struct settings **ret, struct err *e)
 {
     return open_settings(arg, ret, e);
+}
+
+/* What can't be had is done without: the client is served all the same. */
+static void open_admin(uv_timer_t *timer)
+{
+    struct server *s = timer->data;
+    const struct settings *settings = s->host->settings;
+    struct admin_options o = {.path = settings->admin_path,
+                              .host = s->host,
+                              .status = status_write,
+                              .reload = host_reload};
+    struct err e;
+    if (admin_open(&s->loop, &o, &s->admin, &e) == 0)
+        log_info("admin socket: %s", admin_path(s->admin));
+    else
+        log_warn("no admin socket, \"manifold status\" can't ask this host: %s", e.text);
 }
 
 static int serve_open(struct server *s, const struct args *a, struct settings *settings,
@@ -122,6 +144,12 @@ static int serve_open(struct server *s, const struct args *a, struct settings *s
     r = uv_async_init(&s->loop, &s->signalled, on_signalled);
     if (r)
         return err_set(e, r, "signals can't be taken: %s", uv_strerror(r));
+    s->admin_timer.data = s;
+    uv_timer_init(&s->loop, &s->admin_timer);
+    if (settings->admin) {
+        uv_update_time(&s->loop); /* the manifests have been read since */
+        uv_timer_start(&s->admin_timer, open_admin, ADMIN_AFTER, 0);
+    }
     signals.wake = &s->signalled;
     signal(SIGPIPE, SIG_IGN);
     set_signals(on_signal);

@@ -10,7 +10,6 @@ static const char *const host_keys[] = {
     "cache",
     "http_client",
     "http",
-    "admin",
     "unix",
     "log.slow",
     "metrics",

@@ -204,6 +204,14 @@ static int check_secrets(const struct settings *s, const char *base, struct err 
     return r;
 }
 
+static int set_admin(struct settings *s, json_ref n, const char *base, struct err *e)
+{
+    if (json_string_eq(&s->doc.json, n, STR("auto")))
+        return 0;
+    s->admin = !json_string_eq(&s->doc.json, n, STR("none"));
+    return s->admin ? set_path(s, n, base, &s->admin_path, e) : 0;
+}
+
 /* Everything that the file says, but for its plugins. */
 static int apply_file(struct settings *s, const char *base, struct err *e)
 {
@@ -222,6 +230,8 @@ static int apply_file(struct settings *s, const char *base, struct err *e)
     r = r || !n ? r : set_ceilings(s, n, e);
     n = lookup(&s->doc, "limits", NULL);
     r = r || !n ? r : set_host_limits(s, n, e);
+    n = lookup(&s->doc, "admin", NULL);
+    r = r || !n ? r : set_admin(s, n, base, e);
     n = lookup(&s->doc, "log", NULL);
     if (n) {
         set_log(s, n);
@@ -247,6 +257,7 @@ static void set_builtin(struct settings *s)
     s->log_level = LOG_INFO;
     s->log_format = LOG_TEXT;
     s->log_slow = 1000000000u;
+    s->admin = true;
 }
 
 int settings_read(const struct settings_args *args, struct settings **ret, struct err *e)
@@ -282,6 +293,7 @@ void settings_free(struct settings *s)
         free(s->source[i].path);
     free(s->source);
     free(s->data);
+    free(s->admin_path);
     text_pool_free(s->texts);
     document_release(&s->sets);
     document_release(&s->doc);

@@ -72,8 +72,10 @@ struct settings {
     enum log_format log_format;
     uint64_t log_slow; /* ns */
     char *data;        /* owned; "~" expanded; parent of ${data} */
+    bool admin;        /* there is an admin socket */
+    char *admin_path;  /* owned; "~" expanded; NULL: `auto`, named by pid */
     /* Keys that were given, checked, and have no effect in this build; for log, status and check:
-     * "lock.mode", "cache", "http", "admin", ...  Borrowed from a const table. */
+     * "lock.mode", "cache", "http", "unix", ...  Borrowed from a const table. */
     const char *dormant[32];
     uint32_t dormants;
     struct text_pool *texts; /* owned; strings that had escapes */

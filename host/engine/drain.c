@@ -30,7 +30,7 @@ static void save_state(struct instance *in, struct buf *state)
     if (!s || !MF_HAS(s, save) || !s->save)
         return;
     in->engine->now = clock_ns();
-    watchdog_enter(in->engine, in, IN_CLOSE, NULL);
+    watchdog_enter(in->engine, in, IN_SAVE, NULL);
     mf_status r = s->save(in->self, append_state, state);
     watchdog_leave(in->engine);
     if (r == MF_OK && !state->failed)
@@ -107,6 +107,7 @@ static bool step(struct instance *in)
     struct instance_drain *d = in->drain;
     if (is_idle(in) || (!in->queued && in->state == INSTANCE_READY && !d->quiesced)) {
         if (!d->quiesced && in->plugin && in->plugin->quiesce) {
+            in->engine->now = clock_ns();
             watchdog_enter(in->engine, in, IN_QUIESCE, NULL);
             in->plugin->quiesce(in->self);
             watchdog_leave(in->engine);

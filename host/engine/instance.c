@@ -206,7 +206,7 @@ static void restore_state(struct instance *in, struct buf *state)
     if (!s || !MF_HAS(s, restore) || !s->restore)
         return;
     in->engine->now = clock_ns();
-    watchdog_enter(in->engine, in, IN_OPEN, NULL);
+    watchdog_enter(in->engine, in, IN_RESTORE, NULL);
     mf_status r = s->restore(in->self, (mf_bytes){state->data, state->len});
     watchdog_leave(in->engine);
     if (r != MF_OK)

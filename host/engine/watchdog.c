@@ -2,7 +2,11 @@
 
 #include <inttypes.h>
 
-static const char *const where_name[] = {"call()", "cancel()", "open()", "quiesce()", "close()"};
+static const char *const where_name[] = {
+    [IN_CALL] = "call()",       [IN_CANCEL] = "cancel()", [IN_OPEN] = "open()",
+    [IN_QUIESCE] = "quiesce()", [IN_SAVE] = "save()",     [IN_RESTORE] = "restore()",
+    [IN_CLOSE] = "close()",
+};
 
 enum { LOOK = 500 };                   /* ms between two looks while plugins are entered */
 #define SAY_EVERY UINT64_C(1000000000) /* ns between two lines about one instance */

@@ -51,7 +51,7 @@ tools:
 class Help(unittest.TestCase):
     def test_help_is_complete(self):
         out, _ = run("--help")
-        for command in ("serve", "check", "list", "call"):
+        for command in ("serve", "check", "list", "call", "status", "reload"):
             self.assertIn("\n  %s " % command, out)
             self.assertIn("Usage: manifold %s" % command, run(command, "--help")[0])
         self.assertNotIn("probe", out)
@@ -71,6 +71,11 @@ class Help(unittest.TestCase):
                             (["serve", "--log-level", "loud"], "debug, info, warn, error"),
                             (["serve", "word"], "serve --help"), (["call"], "TOOL"),
                             (["call", "a", "{}", "b"], "\"b\""), (["serve", "-x"], "-x"),
+                            (["status", "--pid", "0"], "from 1 on"),
+                            (["status", "--pid", "1x"], "from 1 on"),
+                            (["reload", "--json"], "reload --help"),
+                            (["status", "--pid", "1", "--socket", "x"], "both"),
+                            (["status", "--socket", "x" * 108], "at most 107"),
                             (["--frobnicate"], "--help")):
             out, err = run(*words, expect=2)
             self.assertEqual(out, "", words)

@@ -242,6 +242,26 @@ START_TEST(everything_that_can_be_said)
 }
 END_TEST
 
+START_TEST(admin)
+{
+    static const char *const text[] = {"data: /x\n", "admin: auto\n", "admin: none\n",
+                                       "admin: sub/socket\n", "admin: /abs\n"};
+    for (int i = 0; i < 5; i++) {
+        char whole[128], path[128];
+        snprintf(whole, sizeof(whole), H "%s", text[i]);
+        struct settings *s = must_read_text(whole);
+        ck_assert_int_eq(s->admin, i != 2);
+        ck_assert_uint_eq(s->dormants, 0);
+        snprintf(path, sizeof(path), "%s%s", i == 3 ? home : "", i == 3 ? "/sub/socket" : "/abs");
+        if (i < 3)
+            ck_assert_ptr_null(s->admin_path);
+        else
+            ck_assert_str_eq(s->admin_path, path);
+        settings_free(s);
+    }
+}
+END_TEST
+
 START_TEST(dormant_keys)
 {
     static const char *const expected[] = {"server.state_key", "lock", "secrets", "cache", "http",
@@ -453,6 +473,7 @@ int main(void)
     tcase_add_test(t, places);
     tcase_add_test(t, given_directories_replace_everything);
     tcase_add_test(t, everything_that_can_be_said);
+    tcase_add_test(t, admin);
     tcase_add_test(t, dormant_keys);
     tcase_add_loop_test(t, each_slip_has_its_sentence, 0, COUNT(refused));
     tcase_add_test(t, secrets_that_can_be_read);
