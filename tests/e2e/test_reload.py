@@ -331,8 +331,9 @@ class Swap(unittest.TestCase):
             stamp_plugin(f, stamp=1, stuck=1, drain="200ms")
             with serve(f.path + "/p") as s:
                 s.send(modern("tools/call", {"name": "stamp"}, "held"),
-                       modern("tools/call", {"name": "stamp"}, "cancelled"),
-                       modern("notifications/cancelled", {"requestId": "cancelled"}))
+                       modern("tools/call", {"name": "stamp"}, "cancelled"))
+                until(s, lambda d: plugin(d)["running"] == 2)
+                s.send(modern("notifications/cancelled", {"requestId": "cancelled"}))
                 until(s, lambda d: plugin(d)["orphans"] == 1)
                 put(f, "p/stamp.yaml", manifest(stamp=2))
                 reload(s)
