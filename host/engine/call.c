@@ -482,9 +482,9 @@ void instance_cut_calls(struct instance *in, const char *text)
         if (c->instance != in || c->settled)
             continue;
         pthread_mutex_lock(&c->lock);
-        bool running = c->state == SLOT_RUNNING;
+        bool waited_for = c->state == SLOT_RUNNING && c->client == CLIENT_WAITS;
         pthread_mutex_unlock(&c->lock);
-        if (!running)
+        if (!waited_for)
             continue;
         answer_refusal(c, REFUSED_TIMEOUT, text);
         orphan(c, CLIENT_TIMED_OUT);

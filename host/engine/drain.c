@@ -147,6 +147,7 @@ static void on_drain(uv_timer_t *t)
 {
     struct engine *en = t->data;
     bool again = true;
+    en->now = clock_ns();
     while (again && !en->stopped) {
         again = false;
         list_each (it, &en->instances) {

@@ -330,8 +330,11 @@ class Swap(unittest.TestCase):
         with Files() as f:
             stamp_plugin(f, stamp=1, stuck=1, drain="200ms")
             with serve(f.path + "/p") as s:
-                s.send(modern("tools/call", {"name": "stamp"}, "held"))
-                until(s, lambda d: plugin(d)["running"] == 1)
+                s.send(modern("tools/call", {"name": "stamp"}, "held"),
+                       modern("tools/call", {"name": "stamp"}, "cancelled"))
+                until(s, lambda d: plugin(d)["running"] == 2)
+                s.send(modern("notifications/cancelled", {"requestId": "cancelled"}))
+                until(s, lambda d: plugin(d)["orphans"] == 1)
                 put(f, "p/stamp.yaml", manifest(stamp=2))
                 reload(s)
                 self.assertEqual(answer_of(s.call("stamp"))[0], 2)
@@ -339,8 +342,9 @@ class Swap(unittest.TestCase):
                 self.assertTrue(r["isError"])
                 self.assertIn("limits.drain", support.text_of(r))
                 d = until(s, lambda d: d["draining"] and d["draining"][0]["state"] == "stuck")
-                self.assertEqual((d["draining"][0]["generation"], d["draining"][0]["running"]), (1, 1))
+                self.assertEqual((d["draining"][0]["generation"], d["draining"][0]["running"]), (1, 2))
                 s.wait_log("STUCK")
+                self.assertEqual([m for m in s.other if m.get("id") == "cancelled"], [])
                 put(f, "p/stamp.yaml", manifest(stamp=3))  # two generations at most
                 reload(s)
                 self.assertEqual(answer_of(s.call("stamp"))[0], 2)
