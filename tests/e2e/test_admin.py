@@ -455,6 +455,19 @@ class Commands(Base):
             self.assertIn(answer.get("summary") or answer["error"], out[want])
             self.assertEqual(out[1 - want], "")
 
+    def test_reload_of_a_real_host(self):
+        self.f.echo("d")
+        with self.serve("--trust", plugins=[self.f.path + "/d"]) as s:
+            path = self.path_of(s)
+            s.echo()
+            out, _ = self.run_command("reload", "--socket", path)
+            self.assertIn("0 refused", out)
+            self.f.write("d/echo.yaml", "nonsense: [")
+            out, err = self.run_command("reload", "--socket", path, expect=1)
+            self.assertIn("1 refused", err)
+            s.echo()
+            self.assertIn("echo.yaml:", self.run_command("status", "--socket", path)[0])
+
     def terminal(self, width, env=None):
         """What `manifold status` prints on a terminal."""
         main, other = os.openpty()
