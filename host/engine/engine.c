@@ -106,10 +106,10 @@ bool engine_stopping(const struct engine *en)
     return en->stopping;
 }
 
-void engine_free(struct engine *en)
+bool engine_free(struct engine *en)
 {
     if (left_behind == en)
-        return;
+        return false;
     while (!list_empty(&en->instances))
         instance_free(container_of(en->instances.next, struct instance, in_engine));
     table_release(en);
@@ -117,4 +117,5 @@ void engine_free(struct engine *en)
     pthread_mutex_destroy(&en->posts.lock);
     result_docs_release();
     free(en);
+    return true;
 }

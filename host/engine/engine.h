@@ -34,8 +34,9 @@ int engine_open(uv_loop_t *loop, const struct engine_options *options, struct en
  * instances that are idle by then and calls `done` once, on the loop.  New calls are refused. */
 void engine_stop(struct engine *en, unsigned grace_ms, void (*done)(void *), void *arg);
 bool engine_stopping(const struct engine *en);
-/* After `done`, once the loop has run its close callbacks. */
-void engine_free(struct engine *en);
+/* After `done`, once the loop has run its close callbacks.  False: calls were still running, whose
+ * threads may touch it, its instances and their manifests until the process ends; all stays. */
+bool engine_free(struct engine *en);
 
 /* How a call ended. */
 enum call_end {

@@ -96,10 +96,16 @@ void host_load_eager(struct host *h)
     reload_watch(h);
 }
 
+/* What threads of busy plugins may still read is kept, reachable, until the process ends. */
+static struct host *left_behind;
+
 void host_free(struct host *h)
 {
     reload_close(h);
-    engine_free(h->engine);
+    if (!engine_free(h->engine)) {
+        left_behind = h;
+        return;
+    }
     catalogue_free(h->catalogue);
     for (uint32_t i = 0; i < h->manifests; i++)
         manifest_free(h->manifest[i]);

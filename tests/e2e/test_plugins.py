@@ -303,6 +303,17 @@ class Behaviour(unittest.TestCase):
                 self.assertEqual(s.wait(5), 0)
                 self.gone(mine)
 
+    def test_thread_outlives_the_host(self):
+        """It wakes up, asks the host for this and that, while the host waits for a log that nobody
+        reads before it exits: what it looks at must still be there."""
+        with start("finishes_late", "prints", stderr="undrained") as s:
+            s.call("prints")
+            s.echo()
+            s.send(modern("tools/call", {"name": "finishes_late"}, "late"))
+            s.echo()
+            s.close_stdin()
+            self.assertEqual(s.wait(10), 0)
+
     def test_slow_quiesce_ends_all_the_same(self):
         with start("slow_quiesce") as s:
             s.call("slow_quiesce")

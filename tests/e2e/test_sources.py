@@ -386,12 +386,12 @@ class Overrides(Base):
 
     def test_keys_that_come_later(self):
         self.f.echo("d", edits={"library: echo.so": "library: echo.so\nreload: handover\n"
-                                "breaker: { failures: 3 }\npermissions: { env: [HOME] }"})
+                                "breaker: { failures: 3 }\nworker: { threads: 2 }"})
         with serve(self.f.path + "/d") as s:
             late = " ".join(self.plugin(s)["notInForce"])
+            self.assertIn("worker", late)
             self.assertNotIn("reload", late)
             self.assertNotIn("breaker", late)
-            self.assertIn("permissions", late)
             s.wait_log("not in force")
             s.echo()
 
