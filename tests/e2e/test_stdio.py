@@ -259,7 +259,7 @@ class Flow(unittest.TestCase):
         with Server(*unknown, stderr="undrained") as s:
             s.echo()
             status = {"server": {"reloads": 0}}
-            while status["server"]["reloads"] < 50:
+            while status["server"]["reloads"] < 20:
                 s.signal(signal.SIGHUP)  # a line for each of these names
                 s.echo()
                 status = s.request("resources/read", {"uri": "manifold://status"})
