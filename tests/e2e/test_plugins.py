@@ -222,14 +222,14 @@ class Behaviour(unittest.TestCase):
             s.echo()
 
     def test_blocking_call_holds_nobody(self):
+        """On a thread of its own for 200 ms: what comes after it is answered before it."""
         with start("blocking") as s:
             s.call("blocking")
             s.echo()
-            s.send(modern("tools/call", {"name": "blocking"}, "slow"))
-            for _ in range(20):
-                s.echo()
-            self.assertEqual(s.other, [], "200 ms are over, or echo waited for them")
-            s.answer("slow")
+            s.send(modern("tools/call", {"name": "blocking"}, "slow"),
+                   *[modern("tools/call", {"name": "echo", "arguments": {"message": "m"}}, i)
+                     for i in range(20)])
+            self.assertEqual([s.recv()["id"] for _ in range(21)], list(range(20)) + ["slow"])
 
     def test_client_cancels_a_plugin_that_finishes_in_cancel(self):
         with start("finishes_cancelled") as s:
@@ -260,7 +260,7 @@ class Behaviour(unittest.TestCase):
             s.call("log_flood")
             p = [p for p in support.status(s)["plugins"] if p["name"] == "log_flood"][0]
             lines = s.log().count("flood line ")
-            self.assertGreater(p["logDropped"], 99000)
+            self.assertGreater(p["logDropped"], 90000)
             self.assertLessEqual(lines, 100000 - p["logDropped"])
 
     def probes(self, plugin):
