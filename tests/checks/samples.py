@@ -95,7 +95,8 @@ if __name__ == "__main__":
         self_test()
     pages = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
     with tempfile.TemporaryDirectory() as d:
-        found, samples, named = check(pages, arguments[0] if arguments else None, pathlib.Path(d))
+        found, samples, named = check(
+            pages, pathlib.Path(arguments[0]).resolve() if arguments else None, pathlib.Path(d))
     print("".join(f"{f}\n" for f in found), end="")
     print(f"samples: {samples} blocks and {named} paths on {len(pages)} pages, {len(found)} untrue")
     sys.exit(1 if found else 0)

@@ -233,6 +233,7 @@ class Behaviour(unittest.TestCase):
 
     def test_client_cancels_a_plugin_that_finishes_in_cancel(self):
         with start("finishes_cancelled") as s:
+            s.call("finishes_cancelled")  # loads it
             s.send(modern("tools/call", {"name": "finishes_cancelled"}, "gone"))
             s.echo()
             s.send(modern("notifications/cancelled", {"requestId": "gone"}))
@@ -263,15 +264,19 @@ class Behaviour(unittest.TestCase):
             self.assertGreater(p["logDropped"], 90000)
             self.assertLessEqual(lines, 100000 - p["logDropped"])
 
-    def probes(self, plugin):
-        """Processes that have this plugin mapped and are a probe: that has its two words alone."""
+    def probes(self, plugin, parent=None):
+        """Processes that have this plugin mapped and are a probe: that has its two words alone.
+        Those of other tests too, unless the parent is given."""
         found = []
         for pid in filter(str.isdigit, os.listdir("/proc")):
             with contextlib.suppress(OSError):
                 with open("/proc/%s/cmdline" % pid, "rb") as f:
                     words = f.read().split(b"\0")
                 with open("/proc/%s/maps" % pid) as f:
-                    if words[1:2] == [b"probe"] and "memfd:%s.so" % plugin in f.read():
+                    if words[1:2] != [b"probe"] or "memfd:%s.so" % plugin not in f.read():
+                        continue
+                with open("/proc/%s/status" % pid) as f:
+                    if parent is None or "PPid:\t%d\n" % parent in f.read():
                         found.append(pid)
         return set(found)
 
@@ -292,11 +297,10 @@ class Behaviour(unittest.TestCase):
     def test_end_in_the_middle_of_a_probe(self):
         """The host does not wait for it, and leaves nothing behind."""
         for end in ("close_stdin", "signal"):
-            before = self.probes("hang_constructor")
             with start("hang_constructor") as s:
                 s.send(modern("tools/call", {"name": "hang_constructor"}, "hang"))
                 deadline = time.monotonic() + 5
-                while not (mine := self.probes("hang_constructor") - before):
+                while not (mine := self.probes("hang_constructor", s.process.pid)):
                     s.echo()
                     self.assertLess(time.monotonic(), deadline, "there is no probe")
                 getattr(s, end)()
