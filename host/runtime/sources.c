@@ -106,9 +106,9 @@ void host_note_isolation(const struct host *h)
     uint32_t count = 0;
     for (uint32_t i = 0; i < h->manifests; i++) {
         const struct manifest *m = h->manifest[i];
-        if (!m->library || m->instance.isolation != ISOLATION_WORKER)
+        if (!h->instance[i] || !m->library || m->instance.isolation != ISOLATION_WORKER)
             continue;
-        buf_printf(&names, "%s%s", count++ ? ", " : "", h->instance[i] ? h->instance[i]->name : "");
+        buf_printf(&names, "%s%s", count++ ? ", " : "", h->instance[i]->name);
     }
     if (count)
         log_warn(
