@@ -14,7 +14,7 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-TAIL = "500"   # allocations from the end of a session: all that are made in service
+TAIL = "900"   # allocations from the end of a session: all that are made in service
 # file, the lines, the broken lines, what comes of it
 BUGS = [
     ("host/engine/table.c", "    if (!chunk)\n        return false;\n", "", "a crash"),
