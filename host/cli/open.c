@@ -69,7 +69,7 @@ static void on_stopped(void *arg)
 
 void visit_close(struct visit *v)
 {
-    engine_stop(v->host->engine, STOP_GRACE, on_stopped, v);
+    host_stop(v->host, STOP_GRACE, on_stopped, v);
     while (!v->stopped)
         uv_run(&v->loop, UV_RUN_ONCE);
     host_free(v->host);

@@ -61,7 +61,7 @@ static void set_signals(void (*handler)(int))
         sigaction(number[i], &a, NULL);
 }
 
-static void on_engine_stopped(void *arg)
+static void on_host_stopped(void *arg)
 {
     struct server *s = arg;
     /* From here on a signal ends the process in the ordinary way. */
@@ -79,7 +79,7 @@ static void on_ended(void *arg, const char *why)
     admin_close(s->admin);
     session_free(s->session);
     stdio_close(s->stdio);
-    engine_stop(s->host->engine, STOP_GRACE, on_engine_stopped, s);
+    host_stop(s->host, STOP_GRACE, on_host_stopped, s);
 }
 
 static void log_start_line(const struct host *h)

@@ -2,14 +2,32 @@
 
 /* A '.' goes to a member; a list on the way stands for each of its elements. */
 static const char *const host_keys[] = {
-    "server.state_key", "lock",    "defaults.worker",
-    "ceilings.worker",  "secrets", "cache",
-    "http_client",      "http",    "unix",
-    "log.slow",         "metrics",
+    "server.state_key",
+    "lock",
+    "defaults.worker.processes",
+    "defaults.worker.spare",
+    "defaults.worker.idle",
+    "defaults.worker.memory",
+    "defaults.worker.cpu",
+    "defaults.worker.fds",
+    "defaults.worker.grace",
+    "defaults.worker.backoff",
+    "defaults.worker.quarantine",
+    "ceilings.worker",
+    "secrets",
+    "cache",
+    "http_client",
+    "http",
+    "unix",
+    "log.slow",
+    "metrics",
 };
 static const char *const instance_keys[] = {
-    "permissions", "worker",     "catalogue.dynamic", "grants",          "tools.cache",
-    "tools.retry", "tools.task", "tools.slow",        "resources.cache", "resources.subscribe",
+    "permissions",     "worker.processes",    "worker.spare",      "worker.idle",
+    "worker.memory",   "worker.cpu",          "worker.fds",        "worker.grace",
+    "worker.backoff",  "worker.quarantine",   "catalogue.dynamic", "grants",
+    "tools.cache",     "tools.retry",         "tools.task",        "tools.slow",
+    "resources.cache", "resources.subscribe",
 };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))

@@ -17,7 +17,8 @@ static bool same_instance(const struct instance_spec *a, const struct instance_s
 {
     return a->isolation == b->isolation && a->load == b->load && a->reload == b->reload &&
            same_limits(&a->limits, &b->limits) && a->breaker.failures == b->breaker.failures &&
-           a->breaker.within == b->breaker.within && a->breaker.cooldown == b->breaker.cooldown;
+           a->breaker.within == b->breaker.within && a->breaker.cooldown == b->breaker.cooldown &&
+           a->worker.threads == b->worker.threads;
 }
 
 /* The text is the same already, but the host config may hide entries and cut limits. */

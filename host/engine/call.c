@@ -1,6 +1,8 @@
 /* The life of a call on the loop: admitted, queued or refused; run; ended once. */
 #include "engine/internal.h"
 
+#include <limits.h>
+
 static struct instance_entry *entry_of(const struct call *c)
 {
     return &c->instance->entry[c->entry];
@@ -164,6 +166,7 @@ static void give_back(struct call *c)
 void call_settle(struct call *c)
 {
     c->end_seen = true;
+    call_abort_ops(c);
     if (c->client != CLIENT_WAITS)
         entry_of(c)->count.late++;
     else
@@ -210,6 +213,49 @@ static void deadline_run(struct call *c)
         deadline_set(c->engine, c, c->deadline);
 }
 
+/* mf_request.ref_kind */
+static uint32_t call_ref_kind(const struct call *c)
+{
+    if (c->kind != MF_COMPLETION)
+        return 0;
+    return c->spec->kind == ENTRY_PROMPT ? MF_PROMPT : MF_RESOURCE;
+}
+
+/* On the loop, or on a thread of the plugin's. */
+static void call_enter(struct call *c)
+{
+    struct instance *in = c->instance;
+    in->plugin->call(in->self, &(mf_request){
+                                   .size = sizeof(mf_request),
+                                   .kind = c->kind,
+                                   .index = entry_of(c)->binding.index,
+                                   .ref_kind = call_ref_kind(c),
+                                   .call = call_handle(c),
+                                   .deadline_ns = c->deadline,
+                                   .args = {c->args.p, c->args.n},
+                                   .uri = {c->uri.p, c->uri.n},
+                                   .meta = {c->meta.p, c->meta.n},
+                               });
+}
+
+static void on_thread(struct pool_job *job)
+{
+    struct call *c = container_of(job, struct call, job);
+    call_enter(c);
+    post_send(&c->engine->posts, &c->returned);
+}
+
+/* 0, or why there is no thread for it. */
+static int call_to_thread(struct call *c)
+{
+    struct instance *in = c->instance;
+    /* Its permits keep it from having more. */
+    if (!in->threads)
+        in->threads = pool_new(UINT_MAX);
+    c->job.run = on_thread;
+    return in->threads ? pool_submit(in->threads, &c->job) : -ENOMEM;
+}
+
 void call_run(struct call *c)
 {
     struct instance *in = c->instance;
@@ -225,7 +271,7 @@ void call_run(struct call *c)
     pthread_mutex_unlock(&c->lock);
     if (c->blocking) {
         keep_input(c);
-        int r = c->input.failed ? -ENOMEM : threads_run(c);
+        int r = c->input.failed ? -ENOMEM : call_to_thread(c);
         if (r) {
             answer_refusal(c, REFUSED_MEMORY, NULL);
             give_back(c);
@@ -236,17 +282,7 @@ void call_run(struct call *c)
     }
     c->in_call = true;
     watchdog_enter(en, in, IN_CALL, c->spec);
-    in->plugin->call(in->self, &(mf_request){
-                                   .size = sizeof(mf_request),
-                                   .kind = c->kind,
-                                   .index = entry_of(c)->binding.index,
-                                   .ref_kind = call_ref_kind(c),
-                                   .call = call_handle(c),
-                                   .deadline_ns = c->deadline,
-                                   .args = {c->args.p, c->args.n},
-                                   .uri = {c->uri.p, c->uri.n},
-                                   .meta = {c->meta.p, c->meta.n},
-                               });
+    call_enter(c);
     watchdog_leave(en);
     c->in_call = false;
     if (c->ended_inside) {
@@ -258,13 +294,6 @@ void call_run(struct call *c)
     pthread_mutex_unlock(&c->lock);
     if (running) /* else another thread has finished it and the post is on its way */
         deadline_run(c);
-}
-
-uint32_t call_ref_kind(const struct call *c)
-{
-    if (c->kind != MF_COMPLETION)
-        return 0;
-    return c->spec->kind == ENTRY_PROMPT ? MF_PROMPT : MF_RESOURCE;
 }
 
 /* --- admission --- */
@@ -451,6 +480,7 @@ static void orphan(struct call *c, enum client_state why)
     in->orphans++;
     in->leaked += why == CLIENT_TIMED_OUT;
     deadline_clear(c->engine, c);
+    call_abort_ops(c);
     if (!running || !in->plugin->cancel)
         return;
     watchdog_enter(c->engine, in, IN_CANCEL, c->spec);

@@ -6,11 +6,6 @@
 
 enum { MAX_EVENTS = 64 }; /* progress and log lines of one call on their way to the loop */
 
-static struct instance *instance_of(const mf_host *h)
-{
-    return (struct instance *)(uintptr_t)h;
-}
-
 static struct str str_from(mf_bytes b)
 {
     return (struct str){b.data, b.data ? b.len : 0};
@@ -88,7 +83,7 @@ static mf_status event_send(struct call *c, mf_call handle, int level, double do
 /* --- log --- */
 
 /* limits.log: lines a second of one instance, over all threads. */
-static bool log_admits(struct instance *in)
+bool log_admits(struct instance *in)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     uint64_t second = clock_ns() / 1000000000u;
@@ -222,10 +217,12 @@ static mf_status host_finish(const mf_host *h, mf_call call, int32_t how, mf_byt
         memcpy(c->detail, text.p, c->detail_len);
     c->state = SLOT_ENDED;
     /* Inside call() on the loop the caller's frame settles it: no wake-up is needed. */
-    if (on_loop(in->engine) && c->in_call)
-        c->ended_inside = true;
-    else
+    if (!on_loop(in->engine))
         post_send(&in->engine->posts, &c->ended);
+    else if (c->in_call)
+        c->ended_inside = true;
+    else /* in a callback */
+        post_later(in->engine, &c->ended);
     pthread_mutex_unlock(&c->lock);
     return s;
 }
@@ -241,9 +238,12 @@ static int32_t host_is_cancelled(const mf_host *h, mf_call call)
 
 static const void *host_extension(const mf_host *h, const char *id)
 {
-    log_line(LOG_INFO, instance_of(h)->name, "asked for \"%.64s\", which this host has not",
-             id ? id : "");
-    return NULL;
+    struct instance *in = instance_of(h);
+    const struct engine_services *s = &in->engine->options.services;
+    const void *vtable = s->extension && id ? s->extension(s->arg, in, id) : NULL;
+    if (!vtable && log_admits(in))
+        log_line(LOG_INFO, in->name, "asked for \"%.64s\", which this host has not", id ? id : "");
+    return vtable;
 }
 
 static uint64_t host_now(const mf_host *h)

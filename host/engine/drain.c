@@ -13,7 +13,7 @@ enum { STATE_MAX = 16 << 20 };
 
 static bool is_idle(const struct instance *in)
 {
-    return !in->running && !in->queued && in->state != INSTANCE_LOADING;
+    return !in->running && !in->queued && !instance_ops(in) && in->state != INSTANCE_LOADING;
 }
 
 static mf_status append_state(void *arg, mf_bytes bytes)
@@ -83,15 +83,17 @@ static void cut(struct instance *in)
     in->drain->due = clock_ns() + DRAIN_GRACE;
     instance_refuse_waiting(in, REFUSED_TIMEOUT, text);
     instance_cut_calls(in, text);
+    instance_abort_ops(in, true);
 }
 
 static void give_up(struct instance *in)
 {
     struct instance *heir = in->drain->heir;
     log_line(LOG_ERROR, in->name,
-             "generation %" PRIu64 " is STUCK: %u calls do not end; it is kept and not closed, and "
-             "further changes of the plugin wait for it",
-             in->generation, in->running);
+             "generation %" PRIu64
+             " is STUCK: %u calls and %u operations do not end; it is kept and "
+             "not closed, and further changes of the plugin wait for it",
+             in->generation, in->running, instance_ops(in));
     in->drain->stuck = true;
     in->drain->due = UINT64_MAX;
     in->drain->heir = NULL;
@@ -105,14 +107,15 @@ static void give_up(struct instance *in)
 static bool step(struct instance *in)
 {
     struct instance_drain *d = in->drain;
-    if (is_idle(in) || (!in->queued && in->state == INSTANCE_READY && !d->quiesced)) {
-        if (!d->quiesced && in->plugin && in->plugin->quiesce) {
+    if (!d->quiesced && (is_idle(in) || (!in->queued && in->state == INSTANCE_READY))) {
+        if (in->plugin && in->plugin->quiesce) {
             in->engine->now = clock_ns();
             watchdog_enter(in->engine, in, IN_QUIESCE, NULL);
             in->plugin->quiesce(in->self);
             watchdog_leave(in->engine);
         }
         d->quiesced = true;
+        instance_abort_ops(in, false);
     }
     if (is_idle(in)) {
         end(in);

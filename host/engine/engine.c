@@ -17,6 +17,7 @@ int engine_open(uv_loop_t *loop, const struct engine_options *options, struct en
     en->calls.max = options->calls < CHUNK * MAX_CHUNKS ? options->calls : CHUNK * MAX_CHUNKS;
     en->now = clock_ns();
     list_init(&en->instances);
+    ops_init(&en->ops);
     int r = post_open(&en->posts, loop);
     if (r) {
         free(en);
@@ -44,17 +45,20 @@ static void finish_stop(struct engine *en)
     en->stopped = true;
     list_each (it, &en->instances) {
         struct instance *in = container_of(it, struct instance, in_engine);
-        if (in->running == 0) {
+        uint32_t ops = instance_ops(in);
+        if (in->running == 0 && ops == 0) {
             instance_close(in);
             continue;
         }
         left_behind = en;
-        log_line(LOG_WARN, in->name, "%u calls are still running at the end: not closed",
-                 in->running);
+        log_line(LOG_WARN, in->name,
+                 "%u calls and %u operations are still running at the end: not closed", in->running,
+                 ops);
     }
     watchdog_stop(en);
     en->posts.async.data = en;
-    en->handles_open = 4;
+    en->posts.idle.data = en;
+    en->handles_open = 5;
     post_close(&en->posts, on_closed);
     uv_close((uv_handle_t *)&en->deadlines.timer, on_closed);
     uv_close((uv_handle_t *)&en->stop_timer, on_closed);
@@ -72,7 +76,7 @@ void engine_check_stopped(struct engine *en)
         return;
     list_each (it, &en->instances) {
         struct instance *in = container_of(it, struct instance, in_engine);
-        if (in->running || in->state == INSTANCE_LOADING)
+        if (in->running || instance_ops(in) || in->state == INSTANCE_LOADING)
             return;
     }
     /* Not from within a plugin's or a sink's stack: the timer comes next. */
@@ -95,6 +99,7 @@ void engine_stop(struct engine *en, unsigned grace_ms, void (*done)(void *), voi
             in->plugin->quiesce(in->self);
             watchdog_leave(en);
         }
+        instance_abort_ops(in, false);
     }
     uv_update_time(en->loop);
     uv_timer_start(&en->stop_timer, on_stop_timer, grace_ms, 0);
@@ -114,6 +119,7 @@ bool engine_free(struct engine *en)
         instance_free(container_of(en->instances.next, struct instance, in_engine));
     table_release(en);
     free(en->deadlines.heap);
+    ops_release(&en->ops);
     pthread_mutex_destroy(&en->posts.lock);
     result_docs_release();
     free(en);

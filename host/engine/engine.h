@@ -22,8 +22,18 @@ struct engine;
 struct instance;
 struct call; /* opaque to its user: see the accessors */
 
+/* What stands above: where extension() finds its vtables. */
+struct engine_services {
+    /* Of mf_host.extension(); NULL: unknown or not granted, and said so.  Any thread. */
+    const void *(*extension)(void *arg, struct instance *in, const char *id);
+    /* Gives back instance.services, which is not NULL.  On the loop, with no operation left. */
+    void (*release)(void *arg, struct instance *in);
+    void *arg;
+};
+
 struct engine_options {
-    uint32_t calls;             /* in flight in the whole host: limits.calls */
+    uint32_t calls;                  /* in flight in the whole host: limits.calls */
+    struct engine_services services; /* all NULL: there are none */
     const char *keep_libraries; /* --keep-libraries DIR, or NULL; borrowed for the engine's life */
 };
 

@@ -26,6 +26,7 @@ struct instance *instance_new(struct engine *en, const struct manifest *m)
     in->entry = xcalloc(m->entries, sizeof(*in->entry));
     in->name = xstrndup(m->name.p, m->name.n);
     list_init(&in->waiting);
+    list_init(&in->op_list);
     list_append(&en->instances, &in->in_engine);
     in->host = (mf_host){.size = sizeof(mf_host),
                          .abi_minor = MF_ABI_MINOR,
@@ -82,11 +83,13 @@ static int open_plugin(struct instance *in, struct err *e)
     watchdog_enter(en, in, IN_OPEN, NULL);
     mf_status s = p->open(&in->host, config, &in->self);
     watchdog_leave(en);
-    if (s != MF_OK)
+    if (s != MF_OK) {
+        instance_mute_ops(in);
         return err_set(e, -EINVAL, "open() of %s failed with %d%s", m->library, s,
                        s == MF_EINVAL
                            ? " (MF_EINVAL: its config, or what it needs, is not as it expects)"
                            : "");
+    }
     in->plugin = p;
     return 0;
 }
@@ -246,7 +249,8 @@ int instance_load_now(struct instance *in, struct err *e)
 void instance_close(struct instance *in)
 {
     if (in->plugin) {
-        threads_stop(in);
+        pool_free(in->threads);
+        in->threads = NULL;
         in->engine->now = clock_ns();
         watchdog_enter(in->engine, in, IN_CLOSE, NULL);
         in->plugin->close(in->self);
@@ -260,6 +264,8 @@ void instance_free(struct instance *in)
 {
     list_remove(&in->in_engine);
     watchdog_forget(in->engine);
+    if (in->services)
+        in->engine->options.services.release(in->engine->options.services.arg, in);
     metrics_release(in);
     /* A retired one is the engine's, manifest and all. */
     if (in->drain)

@@ -65,8 +65,12 @@ struct instance {
     uint64_t loop_blocks;             /* entries over limits.loop_block */
     struct list waiting;              /* struct call, oldest first */
     struct list in_engine;            /* the engine's list */
-    struct instance_threads *threads; /* of BLOCKING tools; NULL until needed */
-    char *name;                       /* NUL-terminated copy of manifest->name */
+    struct pool *threads;             /* of BLOCKING tools; NULL until needed */
+    struct list op_list;              /* struct op.in_instance */
+    uint32_t ops;    /* operations, those on their way to the loop included; see instance_ops() */
+    bool ops_closed; /* it has been told to quiesce: none of no call can be begun */
+    struct instance_services *services; /* the services' own (services.h); NULL until needed */
+    char *name;                         /* NUL-terminated copy of manifest->name */
     uint64_t generation;          /* from 1; each reload that changes the plugin makes the next */
     char *last_error;             /* owned; why the last reload left it as it was; or NULL */
     struct instance_drain *drain; /* owned; NULL while it serves */
@@ -113,6 +117,8 @@ struct instance *engine_next_retired(struct engine *en, const struct instance *a
 /* Told each time the last of a retired instance is gone. */
 void engine_on_gone(struct engine *en, void (*gone)(void *arg, const char *name), void *arg);
 bool instance_is_stuck(const struct instance *in);
+/* Operations that have not ended (op.h). */
+uint32_t instance_ops(const struct instance *in);
 const char *instance_state_name(enum instance_state s);
 
 #endif

@@ -12,25 +12,27 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "engine/instance.h"
+#include "engine/op.h"
+#include "engine/pool.h"
 #include "engine/watchdog.h"
 
-/* --- post.c: the one way from other threads to the loop --- */
-
-struct post {
-    struct post *next;
-    void (*run)(struct post *p); /* on the loop; owns p from then on */
-};
+/* --- post.c: from other threads to the loop, and from the loop to its next turn --- */
 
 struct post_queue {
     uv_async_t async;
     pthread_mutex_t lock;
     struct post *first, **last; /* under lock */
     bool closed;                /* under lock: the loop is gone, posts are dropped */
+    uv_idle_t idle;             /* active while there is something for later */
+    struct post *later, **later_last;
 };
 
 int post_open(struct post_queue *q, uv_loop_t *loop);
 /* Any thread.  False: the queue is closed and p was not taken. */
 bool post_send(struct post_queue *q, struct post *p);
+/* On the loop, for what must not happen on the stack of a plugin: in this turn or the next, in
+ * order, without the wake-up that post_send() costs. */
+void post_later(struct engine *en, struct post *p);
 void post_close(struct post_queue *q, uv_close_cb closed);
 
 /* --- the call --- */
@@ -88,7 +90,8 @@ struct call {
     bool end_seen;              /* finish() has reached the loop */
     bool settled;               /* the client was answered, or needs no answer */
     struct list waiting;        /* in instance.waiting */
-    struct list job;            /* in instance_threads.jobs */
+    struct pool_job job;        /* blocking */
+    struct list ops;            /* struct op.in_call: what was begun for it */
     struct buf input; /* copy of args, uri and meta, where they must outlive call_start() */
     struct str args, uri, meta;
     struct call *next_free;
@@ -118,6 +121,25 @@ struct call *call_lock(struct instance *in, mf_call handle);
 /* The same where `in` may be gone: it is only compared. */
 struct call *call_lock_of(struct engine *en, const struct instance *in, mf_call handle);
 
+/* --- op.c --- */
+
+struct op_slot;
+
+struct op_table {
+    pthread_mutex_t lock; /* also over instance.ops */
+    struct op_slot *slot; /* owned */
+    uint32_t slots, used, free;
+};
+
+void ops_init(struct op_table *t);
+void ops_release(struct op_table *t);
+/* Nobody waits for what was begun for this call. */
+void call_abort_ops(struct call *c);
+/* Those of no call, or all; from now on none of no call can be begun. */
+void instance_abort_ops(struct instance *in, bool all);
+/* The same for all, without a word to the plugin: its open() has failed. */
+void instance_mute_ops(struct instance *in);
+
 /* --- deadline.c --- */
 
 struct deadlines {
@@ -142,6 +164,7 @@ struct engine {
     struct post_queue posts;
     struct deadlines deadlines;
     struct call_table calls;
+    struct op_table ops;
     struct watchdog watchdog;
     uint64_t
         now; /* the last reading of the clock: on arrival, after an entry, per batch of posts */
@@ -166,8 +189,6 @@ static inline bool on_loop(const struct engine *en)
 /* Its deadline (or longest wait) has come. */
 void call_due(struct call *c);
 void call_run(struct call *c);
-/* mf_request.ref_kind */
-uint32_t call_ref_kind(const struct call *c);
 /* Everything the plugin owed has come: gives the slot and the permits back, lets the next one in.
  */
 void call_settle(struct call *c);
@@ -208,6 +229,12 @@ const char *instance_check(struct instance *in);
 /* --- core.c: the functions a plugin sees --- */
 
 void host_vtable_fill(mf_host *h);
+/* limits.log: may it write one more line now?  Any thread. */
+bool log_admits(struct instance *in);
+static inline struct instance *instance_of(const mf_host *h)
+{
+    return container_of((mf_host *)(uintptr_t)h, struct instance, host);
+}
 
 /* --- result.c; all with the call's lock held, except result_close() --- */
 
@@ -219,14 +246,6 @@ mf_status result_structured(struct call *c, mf_bytes json);
 void result_close(struct call *c);
 /* Gives the tapes back that all results are read with. */
 void result_docs_release(void);
-
-/* --- threads.c --- */
-
-/* Takes the call to a thread of its instance, made when needed.  -ENOMEM or the error of
- * pthread_create() when there is none and none can be made. */
-int threads_run(struct call *c);
-/* Joins them all; call only when no call of the instance is running. */
-void threads_stop(struct instance *in);
 
 /* --- instance.c --- */
 

@@ -27,6 +27,7 @@ static bool table_grow(struct engine *en)
         c->generation = 1;
         c->engine = en;
         call_posts_init(c);
+        list_init(&c->ops);
         c->next_free = t->free;
         t->free = c;
     }

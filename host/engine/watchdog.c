@@ -3,9 +3,9 @@
 #include <inttypes.h>
 
 static const char *const where_name[] = {
-    [IN_CALL] = "call()",       [IN_CANCEL] = "cancel()", [IN_OPEN] = "open()",
-    [IN_QUIESCE] = "quiesce()", [IN_SAVE] = "save()",     [IN_RESTORE] = "restore()",
-    [IN_CLOSE] = "close()",
+    [IN_CALL] = "call()",       [IN_CANCEL] = "cancel()",     [IN_OPEN] = "open()",
+    [IN_QUIESCE] = "quiesce()", [IN_SAVE] = "save()",         [IN_RESTORE] = "restore()",
+    [IN_CLOSE] = "close()",     [IN_CALLBACK] = "a callback",
 };
 
 enum { LOOK = 500 };                   /* ms between two looks while plugins are entered */

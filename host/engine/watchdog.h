@@ -22,7 +22,16 @@ struct instance;
 /* How long a plugin may hold the loop before it is named from outside. */
 #define WATCHDOG_PATIENCE UINT64_C(1000000000)
 
-enum plugin_entry { IN_CALL, IN_CANCEL, IN_OPEN, IN_QUIESCE, IN_SAVE, IN_RESTORE, IN_CLOSE };
+enum plugin_entry {
+    IN_CALL,
+    IN_CANCEL,
+    IN_OPEN,
+    IN_QUIESCE,
+    IN_SAVE,
+    IN_RESTORE,
+    IN_CLOSE,
+    IN_CALLBACK
+};
 
 struct watchdog {
     /* Written by the loop, read by the thread; `entered` 0: in no plugin.  What they point to is

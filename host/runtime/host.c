@@ -73,9 +73,15 @@ int host_open(uv_loop_t *loop, struct settings *settings, const struct host_opti
     h->settings = settings;
     list_init(&h->listeners);
     h->started_ns = clock_ns();
-    struct engine_options options = {.calls = settings->calls, .keep_libraries = o->keep_libraries};
-    int r = engine_open(loop, &options, &h->engine, e);
+    int r = services_open(loop, settings, &h->services, e);
+    if (!r) {
+        struct engine_options options = {.calls = settings->calls,
+                                         .services = services_for_engine(h->services),
+                                         .keep_libraries = o->keep_libraries};
+        r = engine_open(loop, &options, &h->engine, e);
+    }
     if (r) {
+        services_free(h->services);
         settings_free(settings);
         free(h);
         return r;
@@ -96,6 +102,19 @@ void host_load_eager(struct host *h)
     reload_watch(h);
 }
 
+static void on_engine_stopped(void *arg)
+{
+    struct host *h = arg;
+    services_close(h->services, h->stopped, h->stopped_arg);
+}
+
+void host_stop(struct host *h, unsigned grace_ms, void (*done)(void *arg), void *arg)
+{
+    h->stopped = done;
+    h->stopped_arg = arg;
+    engine_stop(h->engine, grace_ms, on_engine_stopped, h);
+}
+
 /* What threads of busy plugins may still read is kept, reachable, until the process ends. */
 static struct host *left_behind;
 
@@ -106,6 +125,7 @@ void host_free(struct host *h)
         left_behind = h;
         return;
     }
+    services_free(h->services);
     catalogue_free(h->catalogue);
     for (uint32_t i = 0; i < h->manifests; i++)
         manifest_free(h->manifest[i]);

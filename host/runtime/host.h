@@ -5,6 +5,7 @@
 
 #include "config/settings.h"
 #include "runtime/catalogue.h"
+#include "services/services.h"
 
 /* A manifest that could not be served, or an entry hidden by a collision. */
 struct problem {
@@ -31,6 +32,7 @@ struct host {
     uv_loop_t *loop;
     struct host_options options;
     struct settings *settings;
+    struct services *services; /* owned */
     struct engine *engine;
     struct catalogue *catalogue;
     struct manifest **manifest; /* owned; in source and file order */
@@ -44,6 +46,8 @@ struct host {
     uint64_t reloads;
     uint64_t started_ns;
     uint64_t generation; /* of the catalogue, from 1 */
+    void (*stopped)(void *arg);
+    void *stopped_arg;
 };
 
 /* Reads all sources, builds the catalogue, makes the instances; loads no code.  `settings` is taken
@@ -52,6 +56,9 @@ int host_open(uv_loop_t *loop, struct settings *settings, const struct host_opti
               struct host **ret, struct err *e);
 /* Starts loading what says `load: eager`.  Call once the transport is up. */
 void host_load_eager(struct host *h);
+/* engine_stop(), then what the services have open; `done` once, on the loop. */
+void host_stop(struct host *h, unsigned grace_ms, void (*done)(void *arg), void *arg);
+/* After `done`. */
 void host_free(struct host *h);
 
 /* The content of manifold://status: one JSON object. */

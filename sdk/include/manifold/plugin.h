@@ -63,8 +63,13 @@ enum {
     MF_EDENIED = -6,   /* not granted                                                    */
     MF_ENOTSUP = -7,   /* this host cannot do it                                         */
     MF_ELIMIT = -8,    /* over a limit of the manifest                                   */
-    MF_EIO = -9,
-    MF_ENOENT = -10
+    MF_EIO = -9,       /* the other side, the disk or the network failed                 */
+    MF_ENOENT = -10,
+    MF_EEXIST = -11,
+    MF_ENOTDIR = -12,
+    MF_EISDIR = -13,
+    MF_ENOTEMPTY = -14,
+    MF_ENOSPC = -15 /* the disk or the quota is full                                     */
 };
 
 /* How a call ends: finish(how) */

@@ -1,0 +1,119 @@
+#include "engine/pool.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/bug.h"
+
+enum { IDLE_SECONDS = 30 };
+
+struct pool {
+    pthread_mutex_t lock;
+    pthread_cond_t work, gone; /* CLOCK_MONOTONIC */
+    struct list jobs;          /* under lock, as all below */
+    unsigned queued, threads, idle, max;
+    bool stopping;
+};
+
+static void *thread_main(void *arg)
+{
+    struct pool *p = arg;
+    pthread_mutex_lock(&p->lock);
+    for (;;) {
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_sec += IDLE_SECONDS;
+        int r = 0;
+        p->idle++;
+        while (list_empty(&p->jobs) && !p->stopping && r == 0)
+            r = pthread_cond_timedwait(&p->work, &p->lock, &until);
+        p->idle--;
+        struct list *node = list_pop(&p->jobs);
+        if (!node)
+            break; /* idle for long, or stopping */
+        p->queued--;
+        pthread_mutex_unlock(&p->lock);
+        struct pool_job *job = container_of(node, struct pool_job, node);
+        job->run(job);
+        pthread_mutex_lock(&p->lock);
+    }
+    p->threads--;
+    pthread_cond_broadcast(&p->gone);
+    pthread_mutex_unlock(&p->lock);
+    return NULL;
+}
+
+struct pool *pool_new(unsigned max)
+{
+    struct pool *p = calloc(1, sizeof(*p));
+    if (!p)
+        return NULL;
+    p->max = max;
+    list_init(&p->jobs);
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&p->work, &attr);
+    pthread_cond_init(&p->gone, &attr);
+    pthread_condattr_destroy(&attr);
+    return p;
+}
+
+/* With the lock held. */
+static int thread_make(struct pool *p)
+{
+    pthread_attr_t attr;
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    pthread_t id;
+    int r = pthread_create(&id, &attr, thread_main, p);
+    pthread_attr_destroy(&attr);
+    p->threads += r == 0;
+    return -r;
+}
+
+int pool_submit(struct pool *p, struct pool_job *job)
+{
+    pthread_mutex_lock(&p->lock);
+    int r = 0;
+    if (p->queued >= p->idle && p->threads < p->max)
+        r = thread_make(p);
+    if (r && p->threads > 0)
+        r = 0; /* no new thread, but those that exist will come to it */
+    if (!r) {
+        list_append(&p->jobs, &job->node);
+        p->queued++;
+        pthread_cond_signal(&p->work);
+    }
+    pthread_mutex_unlock(&p->lock);
+    return r;
+}
+
+bool pool_recall(struct pool *p, struct pool_job *job)
+{
+    pthread_mutex_lock(&p->lock);
+    bool waits = list_linked(&job->node);
+    list_remove(&job->node);
+    p->queued -= waits;
+    pthread_mutex_unlock(&p->lock);
+    return waits;
+}
+
+void pool_free(struct pool *p)
+{
+    if (!p)
+        return;
+    pthread_mutex_lock(&p->lock);
+    p->stopping = true;
+    pthread_cond_broadcast(&p->work);
+    while (p->threads)
+        pthread_cond_wait(&p->gone, &p->lock);
+    pthread_mutex_unlock(&p->lock);
+    pthread_cond_destroy(&p->work);
+    pthread_cond_destroy(&p->gone);
+    pthread_mutex_destroy(&p->lock);
+    free(p);
+}

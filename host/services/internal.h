@@ -1,0 +1,49 @@
+/* host/services/internal.h - private to services/. */
+#ifndef MANIFOLD_SERVICES_INTERNAL_H
+#define MANIFOLD_SERVICES_INTERNAL_H
+
+#include <errno.h>
+#include <stdlib.h>
+#include "base/clock.h"
+#include "engine/op.h"
+#include "engine/pool.h"
+#include "services/services.h"
+
+struct services {
+    uv_loop_t *loop;
+    void (*closed)(void *arg);
+    void *closed_arg;
+};
+
+/* What one instance has of the services.  Made when it first asks for one; given back when the
+ * instance is freed, when it has no operation left. */
+struct instance_services {
+    struct pool *work; /* NULL until needed */
+};
+
+/* One row a service. */
+struct service {
+    const char *id; /* "manifold.timer/1" */
+    /* The vtable for this instance; NULL: not granted, and said so.  NULL function: `vtable` is for
+     * everybody.  Any thread. */
+    const void *(*open)(struct services *s, struct instance *in);
+    const void *vtable;
+};
+
+extern const struct mf_timer timer_vtable; /* timer.c */
+extern const struct mf_work work_vtable;   /* work.c */
+
+static inline struct instance *instance_of_host(const mf_host *h)
+{
+    return container_of((mf_host *)(uintptr_t)h, struct instance, host);
+}
+/* Fills the head of what a plugin's callback gets and calls it. */
+static inline void deliver_end(const struct op *op, mf_end_cb cb, void *arg)
+{
+    mf_end end;
+    op_end_fill(op, &end, sizeof(end));
+    if (cb)
+        cb(arg, &end);
+}
+
+#endif

@@ -1,0 +1,25 @@
+/* host/services/services.h - what a plugin may ask of the host: a const table by extension id.
+ *
+ * One struct services a host, opened before the first plugin is loaded and closed after the
+ * engine has stopped.  What it keeps for one instance hangs on instance.services.
+ *
+ * A new service is one file here, one header in the SDK and one row in services.c. */
+#ifndef MANIFOLD_SERVICES_SERVICES_H
+#define MANIFOLD_SERVICES_SERVICES_H
+
+#include "engine/engine.h"
+
+struct services;
+
+/* Nothing is connected or loaded yet: that is done when the first plugin asks.  `settings` is
+ * borrowed for this function only.  0, or negative errno with the sentence. */
+int services_open(uv_loop_t *loop, const struct settings *settings, struct services **ret,
+                  struct err *e);
+/* For engine_options.services. */
+struct engine_services services_for_engine(struct services *s);
+/* After engine_stop(): closes what the loop knows of; `done` once, on the loop, perhaps inside. */
+void services_close(struct services *s, void (*done)(void *arg), void *arg);
+/* After that and engine_free().  NULL is fine. */
+void services_free(struct services *s);
+
+#endif
