@@ -123,19 +123,24 @@ mf_status mf_mock_open(mf_mock *m, const char *config)
     }
     mf_bytes lent = mock_lend(config ? config : "{}");
     pthread_mutex_lock(&m->lock);
-    m->closed = false;
+    m->closed = m->quiesced = false;
     pthread_mutex_unlock(&m->lock);
     mf_status status = m->plugin->open(&m->host, lent, &self);
     mock_take_back(lent);
     m->open = status == MF_OK;
     m->self = m->open ? self : NULL;
+    if (!m->open)
+        mock_ops_drop(m);
     return status;
 }
 
-/* Under the lock: the calls that keep close() from running. */
+/* Under the lock: the calls and operations that keep close() from running. */
 static size_t count_running(mf_mock *m, bool note)
 {
-    size_t count = 0;
+    size_t count = m->op_count;
+    for (const struct mock_op *op = m->ops; note && op != NULL; op = op->next)
+        mock_mistake(m, "operation %#llx (%s) had not ended when it was time to close",
+                     (unsigned long long)op->id, op->kind->name);
     for (size_t i = 0; i < m->call_count; i++) {
         if (m->calls[i]->finished && m->calls[i]->returned)
             continue;
@@ -148,17 +153,23 @@ static size_t count_running(mf_mock *m, bool note)
     return count;
 }
 
+static bool none_running(mf_mock *m, void *arg)
+{
+    (void)arg;
+    return count_running(m, false) == 0;
+}
+
 mf_status mf_mock_close(mf_mock *m, uint32_t ms)
 {
-    struct timespec until = mock_real_deadline(ms);
     if (!m->open)
         return MF_EINVAL;
     if (m->plugin->quiesce != NULL)
         m->plugin->quiesce(m->self);
     pthread_mutex_lock(&m->lock);
-    while (count_running(m, false) > 0)
-        if (pthread_cond_timedwait(&m->changed, &m->lock, &until) != 0)
-            break;
+    m->quiesced = true;
+    pthread_mutex_unlock(&m->lock);
+    mock_wait(m, ms, none_running, NULL);
+    pthread_mutex_lock(&m->lock);
     size_t left = count_running(m, true);
     pthread_mutex_unlock(&m->lock);
     if (left > 0)
@@ -168,6 +179,7 @@ mf_status mf_mock_close(mf_mock *m, uint32_t ms)
             pthread_join(m->calls[i]->thread, NULL);
         m->calls[i]->threaded = false;
     }
+    mock_services_stop(m);
     m->plugin->close(m->self);
     pthread_mutex_lock(&m->lock);
     m->open = false;
@@ -183,6 +195,9 @@ void mf_mock_free(mf_mock *m)
         return;
     if (m->open && mf_mock_close(m, 10000) != MF_OK)
         abort();
+    mock_ops_drop(m); /* of one that was never open */
+    mock_services_stop(m);
+    mock_services_release(m);
     for (size_t i = 0; i < m->call_count; i++)
         mock_call_free(m->calls[i]);
     for (size_t i = 0; i < m->extension_count; i++)

@@ -16,6 +16,14 @@ struct mock_call *mock_find(mf_mock *m, mf_call handle)
     return index < m->call_count && handle_of(index) == handle ? m->calls[index] : NULL;
 }
 
+static struct mock_call *find_unlocked(mf_mock *m, mf_call call)
+{
+    pthread_mutex_lock(&m->lock);
+    struct mock_call *c = mock_find(m, call);
+    pthread_mutex_unlock(&m->lock);
+    return c;
+}
+
 static const mf_entry *const *entries_of(const mf_plugin *p, const mf_mock_request *r)
 {
     uint32_t kind = r->kind == MF_COMPLETION ? r->ref_kind : r->kind;
@@ -156,22 +164,62 @@ static void end_waiting(mf_mock *m, struct mock_call *c, mf_status fate)
 
 void mf_mock_cancel(mf_mock *m, mf_call call)
 {
-    pthread_mutex_lock(&m->lock);
-    struct mock_call *c = mock_find(m, call);
-    pthread_mutex_unlock(&m->lock);
+    struct mock_call *c = find_unlocked(m, call);
     if (c != NULL)
         end_waiting(m, c, MF_ECANCELED);
+}
+
+/* Under the lock: a call whose deadline has come, or NULL. */
+static struct mock_call *find_late(mf_mock *m)
+{
+    for (size_t i = 0; i < m->call_count; i++) {
+        struct mock_call *c = m->calls[i];
+        if (!c->finished && c->fate == MF_OK && c->deadline != 0 && c->deadline <= m->now)
+            return c;
+    }
+    return NULL;
+}
+
+/* Under the lock: when something is due next. */
+static uint64_t next_event(const mf_mock *m)
+{
+    uint64_t next = mock_ops_next(m);
+    for (size_t i = 0; i < m->call_count; i++) {
+        const struct mock_call *c = m->calls[i];
+        if (!c->finished && c->fate == MF_OK && c->deadline != 0 && c->deadline < next)
+            next = c->deadline;
+    }
+    return next;
+}
+
+/* Moves the clock to the next event, at most to `until`.  False: it is there already. */
+static bool step_clock(mf_mock *m, uint64_t until)
+{
+    pthread_mutex_lock(&m->lock);
+    uint64_t next = next_event(m);
+    bool more = m->now < until;
+    if (more) /* what is overdue after mock_ops_run() has no end: time goes on all the same */
+        m->now = next > m->now && next < until ? next : until;
+    pthread_mutex_unlock(&m->lock);
+    return more;
 }
 
 void mf_mock_advance(mf_mock *m, uint64_t ns)
 {
     pthread_mutex_lock(&m->lock);
-    uint64_t now = m->now += ns;
-    size_t count = m->call_count;
+    uint64_t until = ns < UINT64_MAX - m->now ? m->now + ns : UINT64_MAX;
     pthread_mutex_unlock(&m->lock);
-    for (size_t i = 0; i < count; i++)
-        if (m->calls[i]->deadline != 0 && m->calls[i]->deadline <= now)
-            end_waiting(m, m->calls[i], MF_ETIMEDOUT);
+    do {
+        for (;;) {
+            pthread_mutex_lock(&m->lock);
+            struct mock_call *late = find_late(m);
+            pthread_mutex_unlock(&m->lock);
+            if (late == NULL)
+                break;
+            end_waiting(m, late, MF_ETIMEDOUT);
+        }
+        mock_ops_run(m);
+    } while (step_clock(m, until));
 }
 
 void mock_call_free(struct mock_call *c)
@@ -191,30 +239,38 @@ void mock_call_free(struct mock_call *c)
 
 /* ---- what came of them ---------------------------------------------------- */
 
+static bool is_finished(mf_mock *m, void *arg)
+{
+    (void)m;
+    return ((struct mock_call *)arg)->finished;
+}
+
 const mf_mock_result *mf_mock_wait(mf_mock *m, mf_call call, uint32_t ms)
 {
-    struct timespec until = mock_real_deadline(ms);
-    const mf_mock_result *result = NULL;
-    pthread_mutex_lock(&m->lock);
-    struct mock_call *c = mock_find(m, call);
-    while (c != NULL && !c->finished)
-        if (pthread_cond_timedwait(&m->changed, &m->lock, &until) != 0)
-            break;
-    if (c != NULL && c->finished)
-        result = &c->result;
-    pthread_mutex_unlock(&m->lock);
-    return result;
+    struct mock_call *c = find_unlocked(m, call);
+    return c != NULL && mock_wait(m, ms, is_finished, c) ? &c->result : NULL;
+}
+
+struct wanted_progress {
+    const struct mock_call *call;
+    size_t count;
+};
+
+static bool has_progress(mf_mock *m, void *arg)
+{
+    const struct wanted_progress *w = arg;
+    (void)m;
+    return w->call->finished || w->call->progress_count >= w->count;
 }
 
 int mf_mock_wait_progress(mf_mock *m, mf_call call, size_t count, uint32_t ms)
 {
-    struct timespec until = mock_real_deadline(ms);
+    struct wanted_progress w = {find_unlocked(m, call), count};
+    if (w.call == NULL)
+        return 0;
+    mock_wait(m, ms, has_progress, &w);
     pthread_mutex_lock(&m->lock);
-    struct mock_call *c = mock_find(m, call);
-    while (c != NULL && !c->finished && c->progress_count < count)
-        if (pthread_cond_timedwait(&m->changed, &m->lock, &until) != 0)
-            break;
-    int enough = c != NULL && c->progress_count >= count;
+    int enough = w.call->progress_count >= count;
     pthread_mutex_unlock(&m->lock);
     return enough;
 }

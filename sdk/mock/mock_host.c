@@ -4,11 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static mf_mock *mock_of(const mf_host *host)
-{
-    return (mf_mock *)(uintptr_t)host;
-}
-
 static const char *kind_name(uint32_t kind)
 {
     static const char *const names[] = {"", "tool", "resource", "prompt", "completion"};
@@ -18,7 +13,7 @@ static const char *kind_name(uint32_t kind)
 static const void *host_extension(const mf_host *host, const char *id)
 {
     mf_mock *m = mock_of(host);
-    const void *vtable = NULL;
+    const void *vtable = mock_service_find(id);
     pthread_mutex_lock(&m->lock);
     for (size_t i = 0; i < m->extension_count; i++)
         if (strcmp(m->extensions[i].id, id) == 0)

@@ -24,15 +24,22 @@
  * and structured() not against an outputSchema.  No limits but that of the result.
  *
  * Time.  mf_host.now() is a fake clock that stands still until
- * mf_mock_advance(); deadlines are on it.  Only mf_mock_wait(),
- * mf_mock_wait_progress() and mf_mock_close() wait in real time, for threads of
- * the plugin's.
+ * mf_mock_advance(); deadlines and timers are on it.  Only mf_mock_wait(),
+ * mf_mock_wait_progress(), mf_mock_wait_ops() and mf_mock_close() wait in real
+ * time, for threads.
+ *
+ * Services.  extension() gives timer/1 (on the fake clock) and work/1 (on real
+ * threads, 8 at most and 4 for one each()).  Operations keep the promises of op.h:
+ * they begin and end, and call the plugin back, only inside mf_mock_advance(),
+ * mf_mock_run(), mf_mock_close() and the functions whose name begins with
+ * mf_mock_wait.  So between two of these nothing happens on the loop, and a test
+ * can look at what there is.
  *
  * Threads.  All functions here are for one thread, the test's, which is the loop
- * of the plugin: cancel(), quiesce(), close() and call() of tools without
- * MF_TOOL_BLOCKING run on it, inside the function that asks for them.  call() of a
- * BLOCKING tool runs on a thread of its own.  The functions of mf_host are for
- * any thread.
+ * of the plugin: cancel(), quiesce(), close(), callbacks of operations and call()
+ * of tools without MF_TOOL_BLOCKING run on it, inside the function that asks for
+ * them.  call() of a BLOCKING tool runs on a thread of its own.  The functions of
+ * mf_host and of services are for any thread.
  *
  * Memory.  All that is returned belongs to the mock and lasts until
  * mf_mock_free(); pointer arguments are borrowed until the function returns
@@ -58,8 +65,8 @@ const char *mf_mock_lint(const mf_plugin *plugin);
  * Several mocks may have the same plugin: these are its instances. */
 mf_mock *mf_mock_new(const mf_plugin *plugin);
 
-/* The vtable that mf_host.extension() gives for `id`; without it NULL, as when it
- * was not granted.  Before or after mf_mock_open(); vtable NULL takes it away.
+/* The vtable that mf_host.extension() gives for `id`, instead of the mock's own if it
+ * has one.  NULL: none, as when it was not granted.  Before or after mf_mock_open();
  * `vtable` must outlive the mock. */
 void mf_mock_set_extension(mf_mock *m, const char *id, const void *vtable);
 
@@ -72,10 +79,11 @@ void mf_mock_set_result_limit(mf_mock *m, size_t bytes);
  * this header has not; else what open() answers. */
 mf_status mf_mock_open(mf_mock *m, const char *config);
 
-/* Calls quiesce(), waits up to `ms` of real time until every call is finished and
- * every BLOCKING call() has returned, then calls close().  MF_ETIMEDOUT, and a mistake
- * noted for each, when calls remain: close() was not called then, and the
- * instance is still open.  MF_EINVAL: it is not open. */
+/* Calls quiesce(), aborts the operations of no call, waits up to `ms` of real time until
+ * every call is finished, every BLOCKING call() has returned and every operation has ended,
+ * then calls close().  MF_ETIMEDOUT, and a mistake noted for each, when any remain:
+ * close() was not called then, and the instance is still open.  MF_EINVAL: it is not
+ * open. */
 mf_status mf_mock_close(mf_mock *m, uint32_t ms);
 
 /* Frees the mock and all it returned.  An instance that is still open gets
@@ -121,9 +129,20 @@ mf_call mf_mock_complete(mf_mock *m, uint32_t ref_kind, const char *name, const 
  * cancelled or timed out already. */
 void mf_mock_cancel(mf_mock *m, mf_call call);
 
-/* Moves the fake clock forward.  Calls whose deadline it reaches time out:
- * MF_ETIMEDOUT from now on, and cancel() runs. */
+/* Moves the fake clock forward, from event to event: calls whose deadline it reaches time
+ * out (MF_ETIMEDOUT from now on, and cancel() runs), timers end and tick, each at its
+ * own time and in their order.  It does not wait for threads. */
 void mf_mock_advance(mf_mock *m, uint64_t ns);
+
+/* ---- operations of services ------------------------------------------------ */
+
+/* Does what is due at this moment of the fake clock: begins, aborts and ends operations and
+ * calls the plugin back, until nothing is due.  How many operations there are still. */
+size_t mf_mock_run(mf_mock *m);
+
+/* The same, and waits up to `ms` of real time until there are at most `most`: for
+ * operations of no call, which mf_mock_wait() can't wait for. */
+size_t mf_mock_wait_ops(mf_mock *m, size_t most, uint32_t ms);
 
 /* ---- what came of them ---------------------------------------------------- */
 
@@ -156,7 +175,7 @@ typedef struct mf_mock_result {
 } mf_mock_result;
 
 /* The result of a call, as soon as it is finished: at once, or within `ms` of real
- * time.  NULL: it is not finished, or there is no such call. */
+ * time, in which operations go on.  NULL: it is not finished, or there is no such call. */
 const mf_mock_result *mf_mock_wait(mf_mock *m, mf_call call, uint32_t ms);
 
 /* Waits up to `ms` of real time until the call has reported progress `count` times
