@@ -8,8 +8,10 @@ static const char *const host_keys[] = {
     "log.slow",         "metrics",
 };
 static const char *const instance_keys[] = {
-    "permissions", "worker",     "catalogue.dynamic", "grants",          "tools.cache",
-    "tools.retry", "tools.task", "tools.slow",        "resources.cache", "resources.subscribe",
+    "permissions.http", "permissions.files", "permissions.tcp", "permissions.process",
+    "grants.http",      "grants.files",      "grants.tcp",      "grants.process",
+    "worker",           "catalogue.dynamic", "tools.cache",     "tools.retry",
+    "tools.task",       "tools.slow",        "resources.cache", "resources.subscribe",
 };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))

@@ -133,8 +133,8 @@ static bool is_known(const struct jobs *all, struct str name)
 static void note_unknown_plugins(const struct jobs *all)
 {
     const struct settings *s = all->stage->settings;
-    for (int which = 0; which < 2; which++) {
-        const struct document *d = which ? &s->sets : &s->doc;
+    for (uint32_t which = 0; which < settings_layers(s); which++) {
+        const struct document *d = settings_layer(s, which);
         json_ref plugins = d->json.nodes ? json_get(&d->json, 0, STR("plugins")) : 0;
         if (!plugins || !json_is(&d->json, plugins, JSON_OBJECT))
             continue;
