@@ -302,20 +302,27 @@ static int not_asked(struct str plugin, enum grant_kind kind, struct str name, s
         at + 2);
 }
 
+void grants_option(const struct grant_ask *ask, struct str plugin, struct buf *out)
+{
+    buf_printf(out, "--grant %.*s.%s.%.*s%s", STR_FMT(plugin), kinds[ask->kind], STR_FMT(ask->name),
+               ask->needs_path ? ".path=DIRECTORY" : "");
+}
+
 int grants_denied(const struct grants *g, struct str plugin, enum grant_kind kind, struct str name,
                   struct err *e)
 {
     const struct grant_ask *ask = find_ask(g, kind, name);
     if (!ask)
         return not_asked(plugin, kind, name, e);
-    const char *k = kinds[kind], *option = ask->needs_path ? ".path=DIRECTORY" : "";
-    const char *given = ask->needs_path ? ": {path: DIRECTORY}" : ": {}";
+    struct buf option = BUF_INIT(WORDS_BYTES);
+    const char *k = kinds[kind], *given = ask->needs_path ? ": {path: DIRECTORY}" : ": {}";
     bool env = kind == GRANT_ENV;
-    return err_set(
-        e, -EACCES,
-        "plugin %.*s asks for %s \"%.*s\" (%.*s), which is not granted; grant it with --grant "
-        "%.*s.%s.%.*s%s or plugins: {%.*s: {grants: {%s: %s%.*s%s%s}}} in the host config",
-        STR_FMT(plugin), k, STR_FMT(name), STR_FMT(ask->asked), STR_FMT(plugin), k, STR_FMT(name),
-        option, STR_FMT(plugin), k, env ? "[" : "{", STR_FMT(name), env ? "" : given,
-        env ? "]" : "}");
+    grants_option(ask, plugin, &option);
+    err_set(e, -EACCES,
+            "plugin %.*s asks for %s \"%.*s\" (%.*s), which is not granted; grant it with %.*s or "
+            "plugins: {%.*s: {grants: {%s: %s%.*s%s%s}}} in the host config",
+            STR_FMT(plugin), k, STR_FMT(name), STR_FMT(ask->asked), STR_FMT(buf_view(&option)),
+            STR_FMT(plugin), k, env ? "[" : "{", STR_FMT(name), env ? "" : given, env ? "]" : "}");
+    buf_release(&option);
+    return -EACCES;
 }

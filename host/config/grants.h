@@ -29,6 +29,7 @@ struct http_grant {
     uint32_t ports;
     struct str *method; /* owned; upper case; at least one unless any_method; GET lets HEAD in */
     uint32_t methods;
+    bool host_given;     /* the operator has named the host; else a new manifest may name another */
     bool private_ranges; /* addresses that are not public, loopback included; never with host "*" */
     uint32_t redirects;  /* followed at most; default 5; each is a request of its own to check */
     uint32_t per_host;   /* connections; 0: http_client.per_host */
@@ -91,6 +92,9 @@ bool grants_has(const struct grants *g, enum grant_kind kind, struct str name);
 int grants_denied(const struct grants *g, struct str plugin, enum grant_kind kind, struct str name,
                   struct err *e);
 
+/* Appends the option that would grant it: "--grant fetch.http.web". */
+void grants_option(const struct grant_ask *ask, struct str plugin, struct buf *out);
+
 /* Does the pattern cover the host of a URL?  "*.example" covers every name below example, not
  * example itself and no address; "*" covers everything.  Case does not count, nor one dot at the
  * end, nor the brackets of an IPv6 address. */
@@ -117,7 +121,11 @@ int grants_check_root(const struct grants *g, int fd, bool write, const char *sh
 void grants_release(struct grants *g);
 /* Both give the same rights, secrets included? */
 bool grants_same(const struct grants *a, const struct grants *b);
-/* Appends [{"kind","name","asked","granted":bool,"given"}, ...], without secrets. */
+/* What an operator should know of a right that is granted: one phrase, or NULL.  It looks at
+ * directories, so it may wait. */
+const char *grants_lint(const struct grants *g, const struct grant_ask *ask);
+/* Appends [{"kind","name","asked","granted":bool,"given","note"}, ...], without secrets; as
+ * grants_lint(). */
 void grants_write(const struct grants *g, struct buf *out);
 
 #endif

@@ -198,6 +198,7 @@ static int narrow_host(struct granting *of, struct grant_ask *ask, struct http_g
         return r;
     if (is_within(host, h->host)) {
         h->host = host;
+        h->host_given = true;
         return 0;
     }
     warn_wider(of, v, "a host", host);

@@ -1,12 +1,37 @@
 /* What is asked and granted, compared and written; secrets are compared and never written. */
 #include "config/grants.h"
 
+#include <sys/stat.h>
 #include "json/writer.h"
 
 static void member(struct buf *b, const char *key, struct str value)
 {
     buf_printf(b, ",\"%s\":", key);
     json_write_string(b, value);
+}
+
+static bool reads_all(const struct files_grant *f)
+{
+    struct stat root, st;
+    for (uint32_t i = 0; i < f->paths; i++) {
+        if (stat("/", &root) == 0 && stat(f->path[i].p, &st) == 0 && st.st_dev == root.st_dev &&
+            st.st_ino == root.st_ino)
+            return true;
+    }
+    return false;
+}
+
+const char *grants_lint(const struct grants *g, const struct grant_ask *ask)
+{
+    const struct http_grant *h = ask->kind == GRANT_HTTP ? grants_http(g, ask->name) : NULL;
+    const struct files_grant *f = ask->kind == GRANT_FILES ? grants_files(g, ask->name) : NULL;
+    if (h && str_eq(h->host, STR("*")))
+        return "reaches every public host";
+    if (h && h->inject && !h->host_given)
+        return "the secret goes to the host that the manifest names: `host` in the grant pins it";
+    if (f && reads_all(f))
+        return "reads all that the host's user can read";
+    return NULL;
 }
 
 void grants_write(const struct grants *g, struct buf *b)
@@ -20,6 +45,9 @@ void grants_write(const struct grants *g, struct buf *b)
         buf_printf(b, ",\"granted\":%s", ask->granted ? "true" : "false");
         if (ask->granted)
             member(b, "given", ask->given);
+        const char *lint = ask->granted ? grants_lint(g, ask) : NULL;
+        if (lint)
+            member(b, "note", str_of(lint));
         buf_byte(b, '}');
     }
     buf_byte(b, ']');

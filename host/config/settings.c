@@ -196,7 +196,9 @@ static int add_secret(struct settings *s, const struct expand *x, json_ref key, 
 {
     struct buf value = BUF_INIT(EXPAND_BYTES);
     struct named_secret *one = &s->secret[s->secrets];
-    int r = expand_string(x, key + 1, &value, e);
+    /* In one piece from the start: growing would leave copies behind. */
+    int r = buf_reserve(&value, EXPAND_FILE_BYTES + json_raw(&s->doc.json, key + 1).n);
+    r = r ? err_set(e, r, "out of memory") : expand_string(x, key + 1, &value, e);
     r = r ? r : secret_new(buf_view(&value), &one->value, e);
     one->name = json_inner(&s->doc.json, key);
     s->secrets += r ? 0 : 1;

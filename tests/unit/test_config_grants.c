@@ -550,7 +550,7 @@ START_TEST(secrets_are_injected_by_the_host_alone)
     struct manifest *m = grants_of(
         asks,
         HC "secrets: {F: \"${file:key}\", E: \"Bearer ${env:TEST_SECRET}\"}\n"
-           "plugins: {w: {grants: {http: {web: {inject: {header: X-Api-Key, secret: F}}}}}}\n",
+           "plugins: {w: {grants: {http: {web: {host: a.example, inject: {header: X-Api-Key, secret: F}}}}}}\n",
         NULL);
     const struct http_grant *h = grants_http(&m->grants, STR("web"));
     ck_str(h->inject_header, "X-Api-Key");
