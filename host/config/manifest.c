@@ -165,6 +165,7 @@ static int resolve(struct manifest *m, const struct settings *s, const struct so
     struct instance_layers layers;
     json_ref permissions = json_get(&m->doc.json, 0, STR("permissions"));
     int r = builtin_check(BUILTIN_MANIFEST, &m->doc, e);
+    r = r ? r : manifest_texts(m, e);
     r = r ? r : read_identity(m, e);
     if (r)
         return r;
