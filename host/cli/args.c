@@ -13,6 +13,9 @@ const struct option_spec option_specs[OPTIONS] = {
     [OPTION_TRUST] = {"trust", NULL, "trust the directories of --plugins"},
     [OPTION_SET] = {"set", "NAME.KEY=VALUE",
                     "set a key of plugin NAME, over config and manifest; may be given again"},
+    [OPTION_GRANT] = {"grant", "NAME.KIND.KEY",
+                      "give plugin NAME what it asks for, with .FIELD=VALUE on certain terms; may "
+                      "be given again"},
     [OPTION_KEEP_LIBRARIES] = {"keep-libraries", "DIR",
                                "keep named copies of the loaded libraries in DIR, for debuggers"},
     [OPTION_LOG_LEVEL] = {"log-level", "LEVEL", "debug, info, warn or error"},
@@ -70,6 +73,8 @@ static int take(struct args *a, enum option o, const char *value, struct err *e)
         return append(name, a->plugins, &a->plugins_count, ARGS_PLUGINS, value, e);
     case OPTION_SET:
         return append(name, a->set, &a->set_count, ARGS_SETS, value, e);
+    case OPTION_GRANT:
+        return append(name, a->grant, &a->grant_count, ARGS_GRANTS, value, e);
     case OPTION_LOG_LEVEL:
         return choose(name, value, levels, 4, &a->log_level, e);
     case OPTION_LOG_FORMAT:

@@ -15,13 +15,14 @@ enum exit_code {
     EXIT_SYSTEM = 71  /* EX_OSERR */
 };
 
-enum { ARGS_PLUGINS = 64, ARGS_SETS = 256, ARGS_OPERANDS = 2 };
+enum { ARGS_PLUGINS = 64, ARGS_SETS = 256, ARGS_GRANTS = 256, ARGS_OPERANDS = 2 };
 
 enum option {
     OPTION_PLUGINS,
     OPTION_CONFIG,
     OPTION_TRUST,
     OPTION_SET,
+    OPTION_GRANT,
     OPTION_KEEP_LIBRARIES,
     OPTION_LOG_LEVEL,
     OPTION_LOG_FORMAT,
@@ -45,6 +46,8 @@ struct args {
     uint32_t plugins_count;
     const char *set[ARGS_SETS];
     uint32_t set_count;
+    const char *grant[ARGS_GRANTS];
+    uint32_t grant_count;
     const char *config, *keep_libraries, *socket;
     int pid;                   /* 0: not given */
     int log_level, log_format; /* enum log_level, log_format; -1: not given */

@@ -1,5 +1,6 @@
 #include "cli/command.h"
 #include "cli/open.h"
+#include "cli/rights.h"
 #include "cli/table.h"
 #include "json/writer.h"
 
@@ -77,6 +78,7 @@ static void print_verdict(struct buf *b, const struct verdict *v)
     }
     if (asks_for_worker(m))
         buf_printf(b, "      %s\n", no_sandbox);
+    rights_print(b, m);
     print_dormant(b, m->dormant, m->dormants);
     for (uint32_t i = 0; i < m->warnings; i++) {
         buf_lit(b, "      warning: ");
@@ -132,6 +134,8 @@ static void print_verdict_json(struct buf *b, const struct verdict *v)
         member(b, "isolationNote", str_of(no_sandbox));
     if (v->why.text[0])
         member(b, "error", str_of(v->why.text));
+    buf_lit(b, ",\"permissions\":");
+    grants_write(&m->grants, b);
     print_strings(b, "notInForce", m->dormant, m->dormants);
     print_strings(b, "warnings", (const char *const *)m->warning, m->warnings);
     buf_byte(b, '}');

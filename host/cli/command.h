@@ -21,7 +21,8 @@ extern const struct command command_serve, command_check, command_list, command_
 /* Options of every command that opens the plugins. */
 enum {
     OPTIONS_HOST = 1 << OPTION_PLUGINS | 1 << OPTION_CONFIG | 1 << OPTION_TRUST | 1 << OPTION_SET |
-                   1 << OPTION_LOG_LEVEL | 1 << OPTION_LOG_FORMAT | 1 << OPTION_HELP
+                   1 << OPTION_GRANT | 1 << OPTION_LOG_LEVEL | 1 << OPTION_LOG_FORMAT |
+                   1 << OPTION_HELP
 };
 
 /* The whole program; the process's exit code. */

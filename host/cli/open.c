@@ -35,6 +35,8 @@ int open_settings(const struct args *a, struct settings **ret, struct err *e)
                               .trust = a->trust,
                               .set = a->set,
                               .set_count = a->set_count,
+                              .grant = a->grant,
+                              .grant_count = a->grant_count,
                               .installed = installed_directory(path)};
     return settings_read(&s, ret, e);
 }

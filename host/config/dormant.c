@@ -1,6 +1,8 @@
 #include "config/dormant.h"
 
 /* A '.' goes to a member; a list on the way stands for each of its elements. */
+/* One a line: a key is brought into force by deleting its line. */
+/* clang-format off */
 static const char *const host_keys[] = {
     "server.state_key",
     "lock",
@@ -23,12 +25,32 @@ static const char *const host_keys[] = {
     "metrics",
 };
 static const char *const instance_keys[] = {
-    "permissions",     "worker.processes",    "worker.spare",      "worker.idle",
-    "worker.memory",   "worker.cpu",          "worker.fds",        "worker.grace",
-    "worker.backoff",  "worker.quarantine",   "catalogue.dynamic", "grants",
-    "tools.cache",     "tools.retry",         "tools.task",        "tools.slow",
-    "resources.cache", "resources.subscribe",
+    "permissions.http",
+    "permissions.files",
+    "permissions.tcp",
+    "permissions.process",
+    "grants.http",
+    "grants.files",
+    "grants.tcp",
+    "grants.process",
+    "worker.processes",
+    "worker.spare",
+    "worker.idle",
+    "worker.memory",
+    "worker.cpu",
+    "worker.fds",
+    "worker.grace",
+    "worker.backoff",
+    "worker.quarantine",
+    "catalogue.dynamic",
+    "tools.cache",
+    "tools.retry",
+    "tools.task",
+    "tools.slow",
+    "resources.cache",
+    "resources.subscribe",
 };
+/* clang-format on */
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 _Static_assert(COUNT(host_keys) <= DORMANT_MAX && COUNT(instance_keys) <= DORMANT_MAX,

@@ -9,7 +9,7 @@ void instance_layers_set(struct instance_layers *l, const struct manifest *m,
                          const struct settings *s)
 {
     *l = (struct instance_layers){.layer = {{&m->doc, 0}}, .count = 1};
-    for (int which = 0; which < 2; which++) {
+    for (uint32_t which = 0; which < 2; which++) {
         json_ref object;
         const struct document *d = settings_plugin(s, which, m->name, &object);
         if (d) {

@@ -21,6 +21,8 @@ const struct document *instance_find(const struct instance_layers *l, const char
 /* trusted, enabled, prefix, m->instance and its warnings. */
 int instance_resolve(struct manifest *m, const struct settings *s, const struct source *source,
                      const struct instance_layers *l, struct err *e);
+/* m->grants, once m->trusted stands. */
+int instance_grants(struct manifest *m, const struct settings *s, struct err *e);
 /* m->config: merged, expanded, checked against config_schema. */
 int instance_config(struct manifest *m, const struct settings *s, const struct instance_layers *l,
                     struct err *e);

@@ -6,48 +6,15 @@
 #include "config/file.h"
 #include "config/instance.h"
 
-struct env_grants {
-    const struct manifest *m;
-    const struct instance_layers *layers;
-};
-
-static bool lists(const struct json_doc *d, json_ref array, struct str text)
-{
-    if (!array || !json_is(d, array, JSON_ARRAY))
-        return false;
-    json_each (d, array, it) {
-        if (json_string_eq(d, it, text))
-            return true;
-    }
-    return false;
-}
-
 /* A variable must be asked for by the manifest and granted by the operator. */
 static int allow_env(void *arg, json_ref n, struct str variable, struct err *e)
 {
-    const struct env_grants *g = arg;
-    const struct json_doc *d = &g->m->doc.json;
-    json_ref permissions = json_get(d, 0, STR("permissions")), grants = 0;
-    json_ref asked = permissions ? json_get(d, permissions, STR("env")) : 0;
-    if (!lists(d, asked, variable))
-        return complain_at(
-            &g->m->doc, n, e,
-            "expected ${env:...} of a variable that permissions asks for, found %.*s: "
-            "`permissions: { env: [%.*s] }` in the manifest asks for it",
-            STR_FMT(variable), STR_FMT(variable));
-    const struct document *host = instance_find(g->layers, "grants", &grants);
-    if (g->m->trusted)
+    const struct manifest *m = arg;
+    struct err denied;
+    if (grants_has(&m->grants, GRANT_ENV, variable))
         return 0;
-    if (host && json_is(&host->json, grants, JSON_STRING))
-        return 0;
-    json_ref granted = host ? json_get(&host->json, grants, STR("env")) : 0;
-    if (host && lists(&host->json, granted, variable))
-        return 0;
-    return complain_at(
-        &g->m->doc, n, e,
-        "expected ${env:...} of a variable that was granted, found %.*s: `plugins: { "
-        "%.*s: { grants: { env: [%.*s] } } }` in the host config grants it",
-        STR_FMT(variable), STR_FMT(g->m->name), STR_FMT(variable));
+    grants_denied(&m->grants, m->name, GRANT_ENV, variable, &denied);
+    return complain_at(&m->doc, n, e, "%s", denied.text);
 }
 
 /* The node below `top` that a JSON pointer names, or the last one on the way that is there. */
@@ -135,7 +102,6 @@ static int check_config(const struct manifest *m, const struct merge_layer *laye
 int instance_config(struct manifest *m, const struct settings *s, const struct instance_layers *l,
                     struct err *e)
 {
-    struct env_grants grants = {m, l};
     struct merge_layer layer[3];
     unsigned layers = 0;
     char *base = s->doc.path ? path_directory(s->doc.path) : NULL;
@@ -151,7 +117,7 @@ int instance_config(struct manifest *m, const struct settings *s, const struct i
                                                           .host = l->host[i],
                                                           .directory = d == &s->doc ? base : NULL,
                                                           .allow_env = allow_env,
-                                                          .arg = &grants}};
+                                                          .arg = m}};
     }
     buf_init(&m->config, EXPAND_BYTES);
     int r = merge_objects(layer, layers, &m->config, e);

@@ -165,6 +165,7 @@ static int resolve(struct manifest *m, const struct settings *s, const struct so
     struct instance_layers layers;
     json_ref permissions = json_get(&m->doc.json, 0, STR("permissions"));
     int r = builtin_check(BUILTIN_MANIFEST, &m->doc, e);
+    r = r ? r : manifest_texts(m, e);
     r = r ? r : read_identity(m, e);
     if (r)
         return r;
@@ -175,6 +176,7 @@ static int resolve(struct manifest *m, const struct settings *s, const struct so
     r = r ? r : entries_read(m, s, e);
     r = r ? r : read_library(m, e);
     r = r ? r : hide_entries(m, &layers, e);
+    r = r ? r : instance_grants(m, s, e);
     r = r ? r : instance_config(m, s, &layers, e);
     for (unsigned i = 0; !r && i < layers.count; i++)
         dormant_of_instance(&layers.layer[i], m->dormant, &m->dormants);
@@ -232,6 +234,7 @@ void manifest_free(struct manifest *m)
     free(m->entry);
     free(m->directory);
     free(m->library);
+    grants_release(&m->grants);
     text_pool_free(m->texts);
     buf_release(&m->config);
     document_release(&m->doc);

@@ -11,6 +11,7 @@
 #ifndef MANIFOLD_CONFIG_MANIFEST_H
 #define MANIFOLD_CONFIG_MANIFEST_H
 
+#include "config/grants.h"
 #include "config/settings.h"
 #include "json/schema.h"
 
@@ -76,6 +77,7 @@ struct manifest {
     struct entry_spec *entry; /* owned; tools, resources, templates, prompts, each in file order */
     uint32_t entries;
     struct str json_permissions; /* as asked; {NULL,0}: none */
+    struct grants grants;        /* what is in force of them */
     const char *dormant[32];     /* keys accepted but not in force in this build, const strings */
     uint32_t dormants;
     char

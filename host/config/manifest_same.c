@@ -41,5 +41,6 @@ bool manifest_same(const struct manifest *a, const struct manifest *b)
            str_eq(buf_view(&a->doc.text), buf_view(&b->doc.text)) && str_eq(a->name, b->name) &&
            str_eq(a->prefix, b->prefix) && a->trusted == b->trusted && a->enabled == b->enabled &&
            str_eq(buf_view(&a->config), buf_view(&b->config)) &&
-           same_instance(&a->instance, &b->instance) && same_entries(a, b);
+           grants_same(&a->grants, &b->grants) && same_instance(&a->instance, &b->instance) &&
+           same_entries(a, b);
 }

@@ -181,7 +181,7 @@ static int refuse_stray_expansions(const struct document *d, struct err *e)
     return 0;
 }
 
-/* Nothing of this build uses these values, but what is unset or unreadable is reported now. */
+/* What is unset or unreadable is reported now, whoever uses it later. */
 static int check_secret(const struct expand *x, json_ref n, struct err *e)
 {
     struct buf value = BUF_INIT(EXPAND_BYTES);
@@ -192,15 +192,36 @@ static int check_secret(const struct expand *x, json_ref n, struct err *e)
     return r;
 }
 
-static int check_secrets(const struct settings *s, const char *base, struct err *e)
+static int add_secret(struct settings *s, const struct expand *x, json_ref key, struct err *e)
+{
+    struct buf value = BUF_INIT(EXPAND_BYTES);
+    struct named_secret *one = &s->secret[s->secrets];
+    /* In one piece from the start: growing would leave copies behind. */
+    int r = buf_reserve(&value, EXPAND_FILE_BYTES + json_raw(&s->doc.json, key + 1).n);
+    r = r ? err_set(e, r, "out of memory") : expand_string(x, key + 1, &value, e);
+    r = r ? r : secret_new(buf_view(&value), &one->value, e);
+    one->name = json_inner(&s->doc.json, key);
+    s->secrets += r ? 0 : 1;
+    if (value.data)
+        explicit_bzero(value.data, value.len);
+    buf_release(&value);
+    return r;
+}
+
+static int read_secrets(struct settings *s, const char *base, struct err *e)
 {
     const struct expand x = {.doc = &s->doc, .host = true, .directory = base};
     json_ref secrets = lookup(&s->doc, "secrets", NULL);
     int r = check_secret(&x, lookup(&s->doc, "server", "state_key"), e);
     r = r ? r : check_secret(&x, lookup(&s->doc, "cache", "password"), e);
-    for (json_ref k = secrets ? json_first(&s->doc.json, secrets) : 0;
-         !r && k && k < s->doc.json.node[secrets].next; k = s->doc.json.node[k + 1].next)
-        r = check_secret(&x, k + 1, e);
+    if (r || !secrets || !s->doc.json.node[secrets].count)
+        return r;
+    s->secret = calloc(s->doc.json.node[secrets].count, sizeof(*s->secret));
+    if (!s->secret)
+        return err_set(e, -ENOMEM, "out of memory");
+    for (json_ref k = secrets + 1; !r && k < s->doc.json.node[secrets].next;
+         k = s->doc.json.node[k + 1].next)
+        r = add_secret(s, &x, k, e);
     return r;
 }
 
@@ -242,7 +263,7 @@ static int apply_file(struct settings *s, const char *base, struct err *e)
     n = lookup(&s->doc, "watch", NULL);
     s->watch = n && json_is(&s->doc.json, n, JSON_TRUE);
     dormant_of_host(&s->doc, s->dormant, &s->dormants);
-    return r ? r : check_secrets(s, base, e);
+    return r ? r : read_secrets(s, base, e);
 }
 
 static void set_builtin(struct settings *s)
@@ -260,11 +281,23 @@ static void set_builtin(struct settings *s)
     s->admin = true;
 }
 
+static int read_grants(struct settings *s, const struct settings_args *args, struct err *e)
+{
+    int r = 0;
+    s->grant = xcalloc(args->grant_count, sizeof(*s->grant));
+    for (uint32_t i = 0; !r && i < args->grant_count; i++) {
+        r = sets_read_grant(args->grant[i], &s->grant[i], e);
+        s->grants += r ? 0 : 1;
+    }
+    return r;
+}
+
 int settings_read(const struct settings_args *args, struct settings **ret, struct err *e)
 {
     struct settings *s = xcalloc(1, sizeof(*s));
     set_builtin(s);
     int r = sets_read(args->set, args->set_count, &s->sets, e);
+    r = r ? r : read_grants(s, args, e);
     if (!r && !args->plugins_count)
         r = find_file(s, args->config, e);
     if (!r && s->doc.path) {
@@ -294,16 +327,41 @@ void settings_free(struct settings *s)
     free(s->source);
     free(s->data);
     free(s->admin_path);
+    for (uint32_t i = 0; i < s->secrets; i++)
+        secret_unref(s->secret[i].value);
+    free(s->secret);
+    for (uint32_t i = 0; i < s->grants; i++)
+        document_release(&s->grant[i]);
+    free(s->grant);
     text_pool_free(s->texts);
     document_release(&s->sets);
     document_release(&s->doc);
     free(s);
 }
 
-const struct document *settings_plugin(const struct settings *s, int which, struct str name,
+uint32_t settings_layers(const struct settings *s)
+{
+    return 2 + s->grants;
+}
+
+const struct document *settings_layer(const struct settings *s, uint32_t which)
+{
+    return which == 0 ? &s->doc : which == 1 ? &s->sets : &s->grant[which - 2];
+}
+
+struct secret *settings_secret(const struct settings *s, struct str name)
+{
+    for (uint32_t i = 0; i < s->secrets; i++) {
+        if (str_eq(s->secret[i].name, name))
+            return s->secret[i].value;
+    }
+    return NULL;
+}
+
+const struct document *settings_plugin(const struct settings *s, uint32_t which, struct str name,
                                        json_ref *ret_ref)
 {
-    const struct document *d = which ? &s->sets : &s->doc;
+    const struct document *d = settings_layer(s, which);
     json_ref plugins = lookup(d, "plugins", NULL);
     json_ref n = plugins ? json_get(&d->json, plugins, name) : 0;
     if (!n)

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "config/document.h"
+#include "config/secret.h"
 #include "config/units.h"
 
 enum isolation { ISOLATION_WORKER, ISOLATION_INPROC };
@@ -53,8 +54,15 @@ struct source {
     bool optional; /* a built-in default: its absence is no error */
 };
 
+struct named_secret {
+    struct str name;
+    struct secret *value; /* counted */
+};
+
 struct settings {
     struct document doc;    /* empty (no path, no nodes) when there is no file */
+    struct document *grant; /* owned; each --grant, of the same shape as sets */
+    uint32_t grants;
     struct document sets;   /* --set, as one document of the shape {plugins: {...}}; may be empty */
     struct str server_name; /* default "manifold" */
     struct str server_instructions;
@@ -70,10 +78,12 @@ struct settings {
     struct worker_spec worker_ceiling;
     enum log_level log_level;
     enum log_format log_format;
-    uint64_t log_slow; /* ns */
-    char *data;        /* owned; "~" expanded; parent of ${data} */
-    bool admin;        /* there is an admin socket */
-    char *admin_path;  /* owned; "~" expanded; NULL: `auto`, named by pid */
+    uint64_t log_slow;           /* ns */
+    char *data;                  /* owned; "~" expanded; parent of ${data} */
+    bool admin;                  /* there is an admin socket */
+    char *admin_path;            /* owned; "~" expanded; NULL: `auto`, named by pid */
+    struct named_secret *secret; /* owned; `secrets` */
+    uint32_t secrets;
     /* Keys that were given, checked, and have no effect in this build; for log, status and check:
      * "lock.mode", "cache", "http", "unix", ...  Borrowed from a const table. */
     const char *dormant[32];
@@ -88,6 +98,8 @@ struct settings_args {
     bool trust;             /* --trust: for the --plugins directories */
     const char *const *set; /* --set NAME.path.to.key=VALUE (VALUE is YAML), in order */
     uint32_t set_count;
+    const char *const *grant; /* --grant NAME.kind.key[.field][=VALUE], in order */
+    uint32_t grant_count;
     const char *installed; /* plugin directory beside the executable or of the installation;
                               trusted; or NULL */
 };
@@ -95,9 +107,15 @@ struct settings_args {
 /* 0, or negative errno with a sentence (file:line:column where it comes from a file). */
 int settings_read(const struct settings_args *args, struct settings **ret, struct err *e);
 void settings_free(struct settings *s);
-/* The object plugins.NAME of the config file (which = 0) or of --set (which = 1): its document, and
- * *ret_ref; NULL when there is none.  Borrowed. */
-const struct document *settings_plugin(const struct settings *s, int which, struct str name,
+/* The documents that may say something of plugins: 0 is the config file, 1 is --set, those from 2
+ * on are the --grant, which say grants alone.  `which` is less than settings_layers().  Borrowed;
+ * may be empty. */
+uint32_t settings_layers(const struct settings *s);
+const struct document *settings_layer(const struct settings *s, uint32_t which);
+/* The object plugins.NAME of one of them: its document, and *ret_ref; NULL when there is none. */
+const struct document *settings_plugin(const struct settings *s, uint32_t which, struct str name,
                                        json_ref *ret_ref);
+/* The secret of that name; NULL: none.  Borrowed; secret_ref() keeps it. */
+struct secret *settings_secret(const struct settings *s, struct str name);
 
 #endif

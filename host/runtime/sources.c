@@ -80,23 +80,39 @@ void manifest_note(const struct manifest *m, const char *name)
         log_line(LOG_INFO, name, "%s: accepted, not in force in this build", m->dormant[i]);
 }
 
-/* "${data}" is the plugin's own directory, made when its config speaks of it. */
+static void make_directories(struct stage *st, const char *name, const char *path)
+{
+    char part[PATH_MAX];
+    if ((size_t)snprintf(part, sizeof(part), "%s", path) >= sizeof(part))
+        return;
+    for (char *slash = strchr(part + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = 0;
+        mkdir(part, 0700);
+        *slash = '/';
+    }
+    if (mkdir(part, 0700) < 0 && errno != EEXIST)
+        problem_add(&st->problems, name, false,
+                    "%s: expected to make the plugin's own directory, found: %s", path,
+                    strerror(errno));
+}
+
+/* "${data}" is the plugin's own directory, made when its config or a grant speaks of it. */
 static void make_data(struct stage *st, const struct manifest *m, const char *name)
 {
     char path[PATH_MAX];
     int n = snprintf(path, sizeof(path), "%s/%s", st->settings->data, name);
-    if (!m->config.len || n < 0 || (size_t)n >= sizeof(path) ||
-        !memmem(m->config.data, m->config.len, path, (size_t)n))
+    if (n < 0 || (size_t)n >= sizeof(path))
         return;
-    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = 0;
-        mkdir(path, 0700);
-        *slash = '/';
+    if (m->config.len && memmem(m->config.data, m->config.len, path, (size_t)n))
+        make_directories(st, name, path);
+    for (uint32_t i = 0; i < m->grants.files_count; i++) {
+        const struct files_grant *f = &m->grants.files[i];
+        for (uint32_t k = 0; k < f->paths; k++) {
+            if (str_starts(f->path[k], (struct str){path, (size_t)n}) &&
+                (f->path[k].n == (size_t)n || f->path[k].p[n] == '/'))
+                make_directories(st, name, f->path[k].p);
+        }
     }
-    if (mkdir(path, 0700) < 0 && errno != EEXIST)
-        problem_add(&st->problems, name, false,
-                    "%s: expected to make the plugin's own directory, found: %s", path,
-                    strerror(errno));
 }
 
 /* One line for all: in one address space nothing can be enforced, and the operator must know. */
@@ -133,8 +149,8 @@ static bool is_known(const struct jobs *all, struct str name)
 static void note_unknown_plugins(const struct jobs *all)
 {
     const struct settings *s = all->stage->settings;
-    for (int which = 0; which < 2; which++) {
-        const struct document *d = which ? &s->sets : &s->doc;
+    for (uint32_t which = 0; which < settings_layers(s); which++) {
+        const struct document *d = settings_layer(s, which);
         json_ref plugins = d->json.nodes ? json_get(&d->json, 0, STR("plugins")) : 0;
         if (!plugins || !json_is(&d->json, plugins, JSON_OBJECT))
             continue;

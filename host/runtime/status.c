@@ -105,6 +105,19 @@ static void write_isolation(struct buf *b, const struct manifest *m)
                     STR("this build has no sandbox yet: the plugin runs inside the host"));
 }
 
+/* Any client reads this: names and no more, neither paths nor hosts. */
+static void write_permissions(struct buf *b, const struct grants *g)
+{
+    buf_lit(b, ",\"permissions\":[");
+    for (uint32_t i = 0; i < g->ask_count; i++) {
+        const struct grant_ask *ask = &g->ask[i];
+        buf_printf(b, "%s{\"kind\":\"%s\"", i ? "," : "", grant_kind_name(ask->kind));
+        text_member(b, "name", ask->name);
+        buf_printf(b, ",\"granted\":%s}", ask->granted ? "true" : "false");
+    }
+    buf_byte(b, ']');
+}
+
 static void write_entries(struct buf *b, const struct instance *in)
 {
     buf_lit(b, ",\"entries\":[");
@@ -144,6 +157,7 @@ static void write_plugin(struct buf *b, const struct manifest *m, const struct i
         text_member(b, "lastError", str_of(in->last_error));
     if (in && in->library)
         text_member(b, "sha256", str_of(library_hash(in->library)));
+    write_permissions(b, &m->grants);
     write_strings(b, "notInForce", m->dormant, m->dormants);
     write_strings(b, "warnings", (const char *const *)m->warning, m->warnings);
     if (in) {

@@ -113,9 +113,11 @@ class List(unittest.TestCase):
     def test_control_characters_do_not_reach_the_terminal(self):
         text = ECHO + '    title: "red\\e[31m"\n'
         with Directory(colour=text) as d:
-            out, _ = run("list", "--plugins", d)
-            self.assertNotIn("\x1b", out)
-            self.assertIn("red?[31m", out)
+            for command, expect in (("list", 0), ("check", 1)):
+                out, err = run(command, "--plugins", d, expect=expect)
+                self.assertNotIn("\x1b", out + err)
+                self.assertNotIn("31m", out)
+            self.assertIn('a control character (U+001B) behind "red"', out)
 
 
 class Check(unittest.TestCase):

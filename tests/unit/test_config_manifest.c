@@ -352,12 +352,13 @@ static const struct {
      "4:15: unknown key \"complete\" in prompts[0], expected one of name, title, description, "
      "icons, _meta, arguments, messages"},
     {H "config: []\n", "3:9: config: expected object, found array of 0 items"},
-    {H "config: {a: \"${env:HOME}\"}\n",
-     "3:13: config.a: expected ${env:...} of a variable that permissions asks for, found HOME: "
-     "`permissions: { env: [HOME] }` in the manifest asks for it"},
+    {H "config: {a: \"${env:HOME}\"}\n", "3:13: config.a: plugin w does not ask for env \"HOME\"; "
+                                         "permissions: {env: [\"HOME\"]} in its "
+                                         "manifest asks for it"},
     {H "permissions: {env: [HOME]}\nconfig: {a: \"${env:HOME}\"}\n",
-     "4:13: config.a: expected ${env:...} of a variable that was granted, found HOME: `plugins: { "
-     "w: { grants: { env: [HOME] } } }` in the host config grants it"},
+     "4:13: config.a: plugin w asks for env \"HOME\" (for ${env:...} in config), which is not "
+     "granted; grant it with --grant w.env.HOME or plugins: {w: {grants: {env: [HOME]}}} in the "
+     "host config"},
     {H "config: {a: \"${file:/etc/passwd}\"}\n",
      "3:13: config.a: expected ${file:...} in the host config alone, found it in a manifest"},
     {H "config: {a: \"${foo}\"}\n", "3:13: config.a: expected ${env:NAME} or ${data}, found ${...} "
@@ -895,16 +896,16 @@ START_TEST(variables_need_request_and_grant)
         else
             ck_assert_str_eq(
                 e.text,
-                "w.yaml:4:13: config.a: expected ${env:...} of a variable that was granted, found "
-                "TEST_A: "
-                "`plugins: { w: { grants: { env: [TEST_A] } } }` in the host config grants it");
+                "w.yaml:4:13: config.a: plugin w asks for env \"TEST_A\" (for ${env:...} in "
+                "config), "
+                "which is not granted; grant it with --grant w.env.TEST_A or plugins: {w: {grants: "
+                "{env: [TEST_A]}}} in the host config");
         manifest_free(r ? NULL : m);
     }
     /* A grant of what was not asked for grants nothing. */
     refuse(named, H "config: {a: \"${env:TEST_A}\"}\n",
-           "w.yaml:3:13: config.a: expected ${env:...} of a variable that permissions asks for, "
-           "found TEST_A: "
-           "`permissions: { env: [TEST_A] }` in the manifest asks for it");
+           "w.yaml:3:13: config.a: plugin w does not ask for env \"TEST_A\"; permissions: {env: "
+           "[\"TEST_A\"]} in its manifest asks for it");
     settings_free(none);
     settings_free(asked);
     settings_free(named);
@@ -937,9 +938,10 @@ END_TEST
 START_TEST(dormant_keys_are_those_that_were_written)
 {
     static const char *const expected[] = {"catalogue.dynamic", "tools.cache",
-                                           "resources.subscribe", "grants"};
-    struct settings *s =
-        settings_of("manifold: 1\nplugins: {w: {grants: asked, reload: overlap}}\n", NULL, 0);
+                                           "resources.subscribe", "grants.http"};
+    struct settings *s = settings_of(
+        "manifold: 1\nplugins: {w: {grants: {http: {a: {}}, env: []}, reload: overlap}}\n", NULL,
+        0);
     struct manifest *m = read_with(
         s, &untrusted,
         H "reload: overlap\nlimits: {drain: 1s, timeout: 1s}\ncatalogue: {dynamic: true, ttl: 1s}\n"
