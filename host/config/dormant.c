@@ -1,7 +1,7 @@
 #include "config/dormant.h"
 
-/* A '.' goes to a member; a list on the way stands for each of its elements. */
-/* One a line: a key is brought into force by deleting its line. */
+/* A '.' goes to a member; a list on the way stands for each of its elements.  A key is brought
+ * into force by deleting its line. */
 /* clang-format off */
 static const char *const host_keys[] = {
     "server.state_key",
