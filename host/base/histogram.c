@@ -10,29 +10,11 @@ uint64_t histogram_value(uint32_t part)
     return low + ((UINT64_C(1) << shift) - 1) / 2;
 }
 
-static uint64_t *octave_make(struct histogram *h, unsigned octave)
+uint64_t *histogram_grow(struct histogram *h, uint32_t part)
 {
+    uint32_t octave = part / HISTOGRAM_PARTS;
     h->octave[octave] = calloc(HISTOGRAM_PARTS, sizeof(uint64_t));
     return h->octave[octave];
-}
-
-void histogram_record(struct histogram *h, uint64_t value)
-{
-    if (value > HISTOGRAM_MAX)
-        value = HISTOGRAM_MAX;
-    uint32_t part = histogram_part(value);
-    uint64_t *parts = h->octave[part / HISTOGRAM_PARTS];
-    if (!parts && !(parts = octave_make(h, part / HISTOGRAM_PARTS))) {
-        h->lost++;
-        return;
-    }
-    parts[part % HISTOGRAM_PARTS]++;
-    h->count++;
-    h->sum += value;
-    if (value > h->max)
-        h->max = value;
-    if (UINT64_MAX - value > h->low)
-        h->low = UINT64_MAX - value;
 }
 
 uint64_t histogram_quantile(const struct histogram *h, double q)
@@ -78,7 +60,9 @@ void histogram_merge(struct histogram *h, const struct histogram *from)
 {
     for (unsigned o = 0; o < HISTOGRAM_OCTAVES; o++) {
         const uint64_t *add = from->octave[o];
-        uint64_t *parts = !add ? NULL : h->octave[o] ? h->octave[o] : octave_make(h, o);
+        uint64_t *parts = !add           ? NULL
+                          : h->octave[o] ? h->octave[o]
+                                         : histogram_grow(h, o * HISTOGRAM_PARTS);
         for (unsigned i = 0; add && i < HISTOGRAM_PARTS; i++) {
             if (parts)
                 parts[i] += add[i];

@@ -40,7 +40,27 @@ static inline uint32_t histogram_part(uint64_t value)
 /* The middle of a part. */
 uint64_t histogram_value(uint32_t part);
 
-void histogram_record(struct histogram *h, uint64_t value);
+/* Makes the octave of a part; NULL: no memory. */
+uint64_t *histogram_grow(struct histogram *h, uint32_t part);
+
+static inline void histogram_record(struct histogram *h, uint64_t value)
+{
+    uint32_t part = histogram_part(value);
+    uint64_t *parts = h->octave[part / HISTOGRAM_PARTS];
+    if (!parts && !(parts = histogram_grow(h, part))) {
+        h->lost++;
+        return;
+    }
+    if (value > HISTOGRAM_MAX)
+        value = HISTOGRAM_MAX;
+    parts[part % HISTOGRAM_PARTS]++;
+    h->count++;
+    h->sum += value;
+    if (value > h->max)
+        h->max = value;
+    if (UINT64_MAX - value > h->low)
+        h->low = UINT64_MAX - value;
+}
 /* The smallest; 0 when empty. */
 static inline uint64_t histogram_min(const struct histogram *h)
 {

@@ -19,15 +19,12 @@ static const char *const host_keys[] = {
     "http_client",
     "http",
     "unix",
-    "log.slow",
-    "metrics",
 };
 static const char *const instance_keys[] = {
-    "permissions",     "worker.processes",    "worker.spare",      "worker.idle",
-    "worker.memory",   "worker.cpu",          "worker.fds",        "worker.grace",
-    "worker.backoff",  "worker.quarantine",   "catalogue.dynamic", "grants",
-    "tools.cache",     "tools.retry",         "tools.task",        "tools.slow",
-    "resources.cache", "resources.subscribe",
+    "permissions",    "worker.processes",  "worker.spare",      "worker.idle",
+    "worker.memory",  "worker.cpu",        "worker.fds",        "worker.grace",
+    "worker.backoff", "worker.quarantine", "catalogue.dynamic", "grants",
+    "tools.cache",    "tools.retry",       "tools.task",        "resources.cache",
 };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))

@@ -70,10 +70,12 @@ struct settings {
     struct worker_spec worker_ceiling;
     enum log_level log_level;
     enum log_format log_format;
-    uint64_t log_slow; /* ns */
-    char *data;        /* owned; "~" expanded; parent of ${data} */
-    bool admin;        /* there is an admin socket */
-    char *admin_path;  /* owned; "~" expanded; NULL: `auto`, named by pid */
+    uint64_t log_slow;       /* ns */
+    uint64_t metrics_window; /* ns */
+    uint32_t metrics_series; /* of all plugins together */
+    char *data;              /* owned; "~" expanded; parent of ${data} */
+    bool admin;              /* there is an admin socket */
+    char *admin_path;        /* owned; "~" expanded; NULL: `auto`, named by pid */
     /* Keys that were given, checked, and have no effect in this build; for log, status and check:
      * "lock.mode", "cache", "http", "unix", ...  Borrowed from a const table. */
     const char *dormant[32];
