@@ -450,7 +450,8 @@ struct call *call_start(struct engine *en, const struct call_request *rq)
     if (in->state == INSTANCE_FAILED || in->state == INSTANCE_CLOSED ||
         (in->state == INSTANCE_READY && !in->plugin))
         return refuse_request(rq, REFUSED_LOAD);
-    if (!gate_admits(in, rq->entry, &why, &wait))
+    bool gated = !gate_is_open(in, rq->entry);
+    if (gated && !gate_admits(in, rq->entry, &why, &wait))
         return refuse_after(rq, why, wait);
     bool now = in->state == INSTANCE_READY && !in->queued && has_permit(in, rq->entry);
     if (!now && !has_place(in, rq->entry))
@@ -466,7 +467,8 @@ struct call *call_start(struct engine *en, const struct call_request *rq)
         table_give(en, c);
         return refuse_request(rq, REFUSED_MEMORY);
     }
-    gate_take(c);
+    if (gated)
+        gate_take(c);
     if (now) {
         call_run(c);
     } else {

@@ -207,12 +207,25 @@ void instance_cut_calls(struct instance *in, const char *text);
 
 /* --- gate.c: rate and breaker --- */
 
+/* Neither rate nor breaker has a say: most plugins have no rates, and their breaker is closed. */
+static inline bool gate_is_open(const struct instance *in, uint32_t entry)
+{
+    const struct manifest *m = in->manifest;
+    return in->breaker.state == BREAKER_CLOSED && !m->instance.limits.rate.per_second &&
+           !m->entry[entry].limits.rate.per_second;
+}
 /* May a call come in now?  False: *ret says which of the two refuses, *ret_wait for how many ns. */
 bool gate_admits(struct instance *in, uint32_t entry, enum refusal_reason *ret, uint64_t *ret_wait);
 /* It came in: takes the tokens, and makes it the trial where one is due. */
 void gate_take(struct call *c);
-/* Its client is answered, or waits no more (o NULL). */
-void gate_tell(struct call *c, const struct outcome *o);
+/* Its client is answered, or waits no more (o NULL).  Only a refusal or the end of a trial makes a
+ * difference. */
+void gate_told(struct call *c, const struct outcome *o);
+static inline void gate_tell(struct call *c, const struct outcome *o)
+{
+    if (c->trial || (o && o->refusal))
+        gate_told(c, o);
+}
 /* The instance held the loop over its limit. */
 void gate_held(struct instance *in);
 
