@@ -3,48 +3,18 @@
 #include <stdlib.h>
 #include "base/bug.h"
 
-#define VALUE_MAX ((UINT64_C(1) << HISTOGRAM_BITS) - 1)
-
-/* Octave 0 and 1 are exact; in octave k a part is 2^(k-1) wide. */
-static unsigned octave_of(uint64_t value)
+uint64_t histogram_value(uint32_t part)
 {
-    return value < HISTOGRAM_PARTS ? 0 : 55 - (unsigned)__builtin_clzll(value);
+    unsigned shift = part < 2 * HISTOGRAM_PARTS ? 0 : part / HISTOGRAM_PARTS - 1;
+    uint64_t low = (uint64_t)(part - shift * HISTOGRAM_PARTS) << shift;
+    return low + ((UINT64_C(1) << shift) - 1) / 2;
 }
 
-static unsigned part_of(unsigned octave, uint64_t value)
+uint64_t *histogram_grow(struct histogram *h, uint32_t part)
 {
-    return octave ? (unsigned)(value >> (octave - 1)) - HISTOGRAM_PARTS : (unsigned)value;
-}
-
-/* The middle of the part. */
-static uint64_t value_of(unsigned octave, unsigned part)
-{
-    if (octave < 2)
-        return octave * HISTOGRAM_PARTS + part;
-    uint64_t low = (uint64_t)(HISTOGRAM_PARTS + part) << (octave - 1);
-    return low + ((UINT64_C(1) << (octave - 1)) - 1) / 2;
-}
-
-static uint64_t *octave_make(struct histogram *h, unsigned octave)
-{
+    uint32_t octave = part / HISTOGRAM_PARTS;
     h->octave[octave] = calloc(HISTOGRAM_PARTS, sizeof(uint64_t));
     return h->octave[octave];
-}
-
-void histogram_record(struct histogram *h, uint64_t value)
-{
-    if (value > VALUE_MAX)
-        value = VALUE_MAX;
-    unsigned octave = octave_of(value);
-    uint64_t *parts = h->octave[octave];
-    if (!parts && !(parts = octave_make(h, octave))) {
-        h->lost++;
-        return;
-    }
-    parts[part_of(octave, value)]++;
-    h->count++;
-    if (value > h->max)
-        h->max = value;
 }
 
 uint64_t histogram_quantile(const struct histogram *h, double q)
@@ -59,8 +29,9 @@ uint64_t histogram_quantile(const struct histogram *h, double q)
         for (unsigned i = 0; h->octave[o] && i < HISTOGRAM_PARTS; i++) {
             seen += h->octave[o][i];
             if (seen >= rank) {
-                uint64_t v = value_of(o, i);
-                return v < h->max ? v : h->max;
+                uint64_t v = histogram_value(o * HISTOGRAM_PARTS + i);
+                uint64_t min = histogram_min(h);
+                return v > h->max ? h->max : v < min ? min : v;
             }
         }
     }
@@ -68,20 +39,42 @@ uint64_t histogram_quantile(const struct histogram *h, double q)
         (unsigned long long)h->count);
 }
 
+void histogram_cumulate(const struct histogram *h, const uint64_t *bound, unsigned bounds,
+                        uint64_t *ret)
+{
+    uint64_t n = 0;
+    unsigned done = 0;
+    for (unsigned o = 0; o < HISTOGRAM_OCTAVES; o++) {
+        for (unsigned i = 0; h->octave[o] && i < HISTOGRAM_PARTS; i++) {
+            uint64_t here = h->octave[o][i];
+            while (here && done < bounds && histogram_value(o * HISTOGRAM_PARTS + i) > bound[done])
+                ret[done++] = n;
+            n += here;
+        }
+    }
+    while (done < bounds)
+        ret[done++] = n;
+}
+
 void histogram_merge(struct histogram *h, const struct histogram *from)
 {
     for (unsigned o = 0; o < HISTOGRAM_OCTAVES; o++) {
         const uint64_t *add = from->octave[o];
-        uint64_t *parts = !add ? NULL : h->octave[o] ? h->octave[o] : octave_make(h, o);
+        uint64_t *parts = !add           ? NULL
+                          : h->octave[o] ? h->octave[o]
+                                         : histogram_grow(h, o * HISTOGRAM_PARTS);
         for (unsigned i = 0; add && i < HISTOGRAM_PARTS; i++) {
             if (parts)
                 parts[i] += add[i];
             *(parts ? &h->count : &h->lost) += add[i];
         }
     }
+    h->sum += from->sum;
     h->lost += from->lost;
     if (from->max > h->max)
         h->max = from->max;
+    if (from->low > h->low)
+        h->low = from->low;
 }
 
 void histogram_release(struct histogram *h)

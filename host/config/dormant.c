@@ -21,8 +21,6 @@ static const char *const host_keys[] = {
     "http_client",
     "http",
     "unix",
-    "log.slow",
-    "metrics",
 };
 static const char *const instance_keys[] = {
     "permissions.http",
@@ -46,9 +44,7 @@ static const char *const instance_keys[] = {
     "tools.cache",
     "tools.retry",
     "tools.task",
-    "tools.slow",
     "resources.cache",
-    "resources.subscribe",
 };
 /* clang-format on */
 

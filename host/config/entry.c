@@ -176,6 +176,8 @@ static int resource_read(struct manifest *m, struct entry_spec *entry, struct er
     if (!r && uri && !is_uri(entry->uri))
         r = complain_at(&m->doc, uri, e, "expected a URI such as weather://stations, found %s",
                         text_quoted(entry->uri, shown));
+    json_ref subscribe = json_get(d, entry->node, STR("subscribe"));
+    entry->subscribe = subscribe && json_is(d, subscribe, JSON_TRUE);
     entry->json_mime_type = raw(m, entry->node, "mimeType");
     entry->json_size = raw(m, entry->node, "size");
     return r ? r : read_completions(m, entry, e);

@@ -56,6 +56,7 @@ struct entry_spec {
     enum tool_retry retry;
     enum task_support task;
     uint64_t slow;      /* ns */
+    bool subscribe;     /* resources, templates: clients may subscribe to updates */
     bool needs_library; /* false: a prompt of text alone (`complete: library` may still ask it) */
 };
 

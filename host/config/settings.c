@@ -258,6 +258,11 @@ static int apply_file(struct settings *s, const char *base, struct err *e)
         set_log(s, n);
         r = r ? r : resolve_duration(&s->doc, n, "slow", 0, &s->log_slow, e);
     }
+    n = lookup(&s->doc, "metrics", NULL);
+    if (n) {
+        set_count(&s->doc, n, "series", &s->metrics_series);
+        r = r ? r : resolve_duration(&s->doc, n, "window", 1000000000u, &s->metrics_window, e);
+    }
     n = lookup(&s->doc, "on_collision", NULL);
     s->collision_first = n && json_string_eq(&s->doc.json, n, STR("first"));
     n = lookup(&s->doc, "watch", NULL);
@@ -278,6 +283,8 @@ static void set_builtin(struct settings *s)
     s->log_level = LOG_INFO;
     s->log_format = LOG_TEXT;
     s->log_slow = 1000000000u;
+    s->metrics_window = 60000000000u;
+    s->metrics_series = 10000;
     s->admin = true;
 }
 

@@ -79,6 +79,8 @@ struct settings {
     enum log_level log_level;
     enum log_format log_format;
     uint64_t log_slow;           /* ns */
+    uint64_t metrics_window;     /* ns */
+    uint32_t metrics_series;     /* of all plugins together */
     char *data;                  /* owned; "~" expanded; parent of ${data} */
     bool admin;                  /* there is an admin socket */
     char *admin_path;            /* owned; "~" expanded; NULL: `auto`, named by pid */

@@ -8,25 +8,31 @@ static struct instance_entry *entry_of(const struct call *c)
     return &c->instance->entry[c->entry];
 }
 
+/* call_start() has made it. */
+static struct instance_counters *count_of(const struct call *c)
+{
+    return &entry_of(c)->metrics->count;
+}
+
 /* --- answering --- */
 
 static void answer(struct call *c, struct outcome *o)
 {
     c->settled = true;
-    metrics_duration(c);
+    metrics_answered(c, o);
     c->sink->done(c->user, o);
     gate_tell(c, o);
 }
 
-static void count_refusal(struct instance_entry *en, enum refusal_reason reason)
+static void count_refusal(struct instance_counters *count, enum refusal_reason reason)
 {
-    en->count.refused[reason]++;
+    count->refused[reason]++;
     if (reason == REFUSED_TIMEOUT)
-        en->count.timeouts++;
+        count->timeouts++;
     else if (reason == REFUSED_FAULT)
-        en->count.errors++;
+        count->errors++;
     else
-        en->count.refusals++;
+        count->refusals++;
 }
 
 static void answer_refusal(struct call *c, enum refusal_reason reason, const char *text)
@@ -35,7 +41,7 @@ static void answer_refusal(struct call *c, enum refusal_reason reason, const cha
     refusal_fill(&r, reason, c->instance, c->spec, 0);
     if (text)
         snprintf(r.text, sizeof(r.text), "%s", text);
-    count_refusal(entry_of(c), reason);
+    count_refusal(count_of(c), reason);
     answer(c, &(struct outcome){.end = CALL_REFUSED, .refusal = &r});
 }
 
@@ -46,7 +52,8 @@ static struct call *refuse_after(const struct call_request *rq, enum refusal_rea
     struct instance *in = rq->instance;
     struct refusal r;
     refusal_fill(&r, reason, in, &in->manifest->entry[rq->entry], wait);
-    count_refusal(&in->entry[rq->entry], reason);
+    count_refusal(&metrics_of(in, rq->entry)->count, reason);
+    metrics_refused(in->engine);
     rq->sink->done(rq->user, &(struct outcome){.end = CALL_REFUSED, .refusal = &r});
     return NULL;
 }
@@ -56,21 +63,28 @@ static struct call *refuse_request(const struct call_request *rq, enum refusal_r
     return refuse_after(rq, reason, 0);
 }
 
+static void count_before_start(struct instance *in, uint32_t entry)
+{
+    in->engine->now = clock_ns();
+    metrics_of(in, entry)->count.calls++;
+    metrics_refused(in->engine);
+}
+
 bool call_request_fits(struct instance *in, uint32_t entry, size_t bytes, struct refusal *ret)
 {
     const struct entry_spec *spec = &in->manifest->entry[entry];
     if (bytes <= spec->limits.request)
         return true;
     refusal_fill(ret, REFUSED_REQUEST, in, spec, 0);
-    in->entry[entry].count.calls++;
-    count_refusal(&in->entry[entry], REFUSED_REQUEST);
+    count_before_start(in, entry);
+    count_refusal(&metrics_of(in, entry)->count, REFUSED_REQUEST);
     return false;
 }
 
 void call_count_misfit(struct instance *in, uint32_t entry)
 {
-    in->entry[entry].count.calls++;
-    in->entry[entry].count.errors++;
+    count_before_start(in, entry);
+    metrics_of(in, entry)->count.errors++;
 }
 
 /* --- ending --- */
@@ -92,13 +106,13 @@ static void answer_result(struct call *c)
     case MF_TOOL_ERROR:
         break;
     case MF_BAD_PARAMS:
-        entry_of(c)->count.errors++;
+        count_of(c)->errors++;
         o.end = CALL_BAD_PARAMS;
         o.message = detail;
         answer(c, &o);
         return;
     case MF_NOT_FOUND:
-        entry_of(c)->count.errors++;
+        count_of(c)->errors++;
         o.end = CALL_NOT_FOUND;
         answer(c, &o);
         return;
@@ -136,7 +150,7 @@ static void answer_result(struct call *c)
         return;
     }
     if (error)
-        entry_of(c)->count.errors++;
+        count_of(c)->errors++;
     o.end = error ? CALL_TOOL_ERROR : CALL_DONE;
     o.items = buf_view(&r->items);
     if (r->structured.len && !r->structured_bad)
@@ -168,7 +182,7 @@ void call_settle(struct call *c)
     c->end_seen = true;
     call_abort_ops(c);
     if (c->client != CLIENT_WAITS)
-        entry_of(c)->count.late++;
+        count_of(c)->late++;
     else
         answer_result(c);
     if (!c->blocking || c->thread_done)
@@ -343,7 +357,7 @@ void instance_dispatch(struct instance *in)
                 continue;
             leave_queue(c);
             in->engine->now = clock_ns();
-            metrics_queue_wait(c);
+            metrics_waited(c);
             call_run(c);
             ran = true;
             break;
@@ -409,7 +423,7 @@ static void call_init(struct call *c, const struct call_request *rq, uint64_t ar
     c->log_level = rq->log_level;
     c->arrival = arrival;
     c->deadline = arrival + spec->limits.timeout;
-    c->trial = 0;
+    c->trial = c->waited = 0;
     c->ran = c->in_call = c->ended_inside = c->blocking = c->thread_done = c->end_seen =
         c->settled = false;
     c->client = CLIENT_WAITS;
@@ -430,13 +444,14 @@ struct call *call_start(struct engine *en, const struct call_request *rq)
     uint64_t arrival = en->now = protection_off("clock") ? 0 : clock_ns();
     uint64_t wait;
     enum refusal_reason why;
-    in->entry[rq->entry].count.calls++;
+    metrics_of(in, rq->entry)->count.calls++;
     if (en->stopping)
         return refuse_request(rq, REFUSED_STOPPING);
     if (in->state == INSTANCE_FAILED || in->state == INSTANCE_CLOSED ||
         (in->state == INSTANCE_READY && !in->plugin))
         return refuse_request(rq, REFUSED_LOAD);
-    if (!gate_admits(in, rq->entry, &why, &wait))
+    bool gated = !gate_is_open(in, rq->entry);
+    if (gated && !gate_admits(in, rq->entry, &why, &wait))
         return refuse_after(rq, why, wait);
     bool now = in->state == INSTANCE_READY && !in->queued && has_permit(in, rq->entry);
     if (!now && !has_place(in, rq->entry))
@@ -452,7 +467,8 @@ struct call *call_start(struct engine *en, const struct call_request *rq)
         table_give(en, c);
         return refuse_request(rq, REFUSED_MEMORY);
     }
-    gate_take(c);
+    if (gated)
+        gate_take(c);
     if (now) {
         call_run(c);
     } else {
@@ -523,7 +539,7 @@ void instance_cut_calls(struct instance *in, const char *text)
 
 void call_cancel(struct call *c)
 {
-    entry_of(c)->count.cancelled++;
+    count_of(c)->cancelled++;
     c->engine->now = clock_ns();
     gate_tell(c, NULL);
     pthread_mutex_lock(&c->lock);

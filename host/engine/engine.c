@@ -7,6 +7,8 @@
  * them until the process ends, so they are kept, reachable. */
 static struct engine *left_behind;
 
+#define WINDOW_SPAN UINT64_C(60000000000) /* until engine_measure() says otherwise */
+
 int engine_open(uv_loop_t *loop, const struct engine_options *options, struct engine **ret,
                 struct err *e)
 {
@@ -16,10 +18,12 @@ int engine_open(uv_loop_t *loop, const struct engine_options *options, struct en
     en->options = *options;
     en->calls.max = options->calls < CHUNK * MAX_CHUNKS ? options->calls : CHUNK * MAX_CHUNKS;
     en->now = clock_ns();
+    window_open(&en->window, WINDOW_SPAN, en->now);
     list_init(&en->instances);
     ops_init(&en->ops);
     int r = post_open(&en->posts, loop);
     if (r) {
+        window_release(&en->window);
         free(en);
         return err_set(e, r, "the loop gives no wake-up handle: %s", uv_strerror(r));
     }
@@ -106,6 +110,19 @@ void engine_stop(struct engine *en, unsigned grace_ms, void (*done)(void *), voi
     engine_check_stopped(en);
 }
 
+void engine_measure(struct engine *en, uint64_t span,
+                    void (*levels)(void *arg, uint64_t ret[WINDOW_LEVELS]), void *arg)
+{
+    en->window.levels = levels;
+    en->window.arg = arg;
+    window_open(&en->window, span, clock_ns());
+}
+
+void engine_window(const struct engine *en, struct window_view *ret)
+{
+    window_read(&en->window, clock_ns(), ret);
+}
+
 bool engine_stopping(const struct engine *en)
 {
     return en->stopping;
@@ -119,6 +136,7 @@ bool engine_free(struct engine *en)
         instance_free(container_of(en->instances.next, struct instance, in_engine));
     table_release(en);
     free(en->deadlines.heap);
+    window_release(&en->window);
     ops_release(&en->ops);
     pthread_mutex_destroy(&en->posts.lock);
     result_docs_release();

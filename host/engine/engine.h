@@ -16,6 +16,7 @@
 #include <uv.h>
 #include "config/manifest.h"
 #include "engine/refusal.h"
+#include "engine/window.h"
 #include "manifold/plugin.h"
 
 struct engine;
@@ -44,6 +45,10 @@ int engine_open(uv_loop_t *loop, const struct engine_options *options, struct en
  * instances that are idle by then and calls `done` once, on the loop.  New calls are refused. */
 void engine_stop(struct engine *en, unsigned grace_ms, void (*done)(void *), void *arg);
 bool engine_stopping(const struct engine *en);
+/* The window of metrics begins anew: its length in ns and where it finds its levels (window.h). */
+void engine_measure(struct engine *en, uint64_t span,
+                    void (*levels)(void *arg, uint64_t ret[WINDOW_LEVELS]), void *arg);
+void engine_window(const struct engine *en, struct window_view *ret);
 /* After `done`, once the loop has run its close callbacks.  False: calls were still running, whose
  * threads may touch it, its instances and their manifests until the process ends; all stays. */
 bool engine_free(struct engine *en);

@@ -43,7 +43,7 @@ static void opened(struct instance *in, const char *why)
     instance_refuse_waiting(in, REFUSED_BREAKER, NULL);
 }
 
-void gate_tell(struct call *c, const struct outcome *o)
+void gate_told(struct call *c, const struct outcome *o)
 {
     struct instance *in = c->instance;
     if (protection_off("breaker"))

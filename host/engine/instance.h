@@ -31,9 +31,13 @@ struct instance_counters {
     uint64_t refused[REFUSED_REASONS]; /* each of the above by its reason */
     uint64_t cancelled;
     uint64_t late; /* finished after their client was answered */
+    uint64_t slow; /* took longer than the entry's `slow` */
 };
 
+/* What one entry has done, in all its generations. */
 struct entry_metrics {
+    uint32_t generations; /* that count here */
+    struct instance_counters count;
     struct histogram queue_wait; /* ns; only of calls that waited in the queue    */
     struct histogram duration;   /* ns from arrival to answer; of calls that ran  */
 };
@@ -41,9 +45,8 @@ struct entry_metrics {
 struct instance_entry {
     struct descriptor_binding binding; /* valid when READY */
     uint32_t running, queued;
-    struct instance_counters count;
     struct rate_bucket rate;
-    struct entry_metrics *metrics; /* owned; NULL before the first call that ran */
+    struct entry_metrics *metrics; /* shared with other generations; NULL before the first call */
 };
 
 struct instance {
@@ -77,8 +80,10 @@ struct instance {
     uint64_t loads;
     uint64_t log_second; /* limits.log: the second that is counted, and its lines; core.c's lock */
     uint32_t log_lines;
-    bool dispatching; /* instance_dispatch() is running further up */
-    bool handover;    /* probed or to be probed, but not to be opened before its predecessor ends */
+    uint64_t slow_second; /* the slow-call log: the second that is counted, its lines, and */
+    uint32_t slow_lines, slow_unsaid; /* the calls that had no line since the last one */
+    bool dispatching;                 /* instance_dispatch() is running further up */
+    bool handover; /* probed or to be probed, but not to be opened before its predecessor ends */
     void (*prepared)(void *arg, struct instance *in, const char *error); /* of instance_prepare() */
     void *prepared_arg;
     _Atomic uint64_t
@@ -88,6 +93,9 @@ struct instance {
 
 /* Of a manifest that has a library or needs none.  Generation 1. */
 struct instance *instance_new(struct engine *en, const struct manifest *m);
+/* It goes on counting where `before`, an older generation of the same plugin, counts: for entries
+ * of the same kind and name.  Before its first call. */
+void instance_follow(struct instance *in, const struct instance *before);
 /* Starts loading unless it was started before; for `load: eager`.  Returns at once. */
 void instance_load(struct instance *in);
 /* The same and waits, for `check` and `call`: 0, or -EINVAL with the sentence. */

@@ -15,6 +15,7 @@
 #include "engine/op.h"
 #include "engine/pool.h"
 #include "engine/watchdog.h"
+#include "engine/window.h"
 
 /* --- post.c: from other threads to the loop, and from the loop to its next turn --- */
 
@@ -85,6 +86,7 @@ struct call {
     bool ended_inside;          /* finish() came within it, on the loop */
     uint64_t trial;             /* its number as the breaker's trial, or 0 */
     bool ran;                   /* the plugin got it */
+    uint64_t waited;            /* ns in the queue until then */
     bool blocking;              /* runs on a thread of the plugin */
     bool thread_done;           /* blocking: call() has returned */
     bool end_seen;              /* finish() has reached the loop */
@@ -168,6 +170,7 @@ struct engine {
     struct watchdog watchdog;
     uint64_t
         now; /* the last reading of the clock: on arrival, after an entry, per batch of posts */
+    struct window window;
     struct list instances;
     bool stopping, stopped;
     uv_timer_t stop_timer;
@@ -204,20 +207,49 @@ void instance_cut_calls(struct instance *in, const char *text);
 
 /* --- gate.c: rate and breaker --- */
 
+/* Neither rate nor breaker has a say: most plugins have no rates, and their breaker is closed. */
+static inline bool gate_is_open(const struct instance *in, uint32_t entry)
+{
+    const struct manifest *m = in->manifest;
+    return in->breaker.state == BREAKER_CLOSED && !m->instance.limits.rate.per_second &&
+           !m->entry[entry].limits.rate.per_second;
+}
 /* May a call come in now?  False: *ret says which of the two refuses, *ret_wait for how many ns. */
 bool gate_admits(struct instance *in, uint32_t entry, enum refusal_reason *ret, uint64_t *ret_wait);
 /* It came in: takes the tokens, and makes it the trial where one is due. */
 void gate_take(struct call *c);
-/* Its client is answered, or waits no more (o NULL). */
-void gate_tell(struct call *c, const struct outcome *o);
+/* Its client is answered, or waits no more (o NULL).  Only a refusal or the end of a trial makes a
+ * difference. */
+void gate_told(struct call *c, const struct outcome *o);
+static inline void gate_tell(struct call *c, const struct outcome *o)
+{
+    if (c->trial || (o && o->refusal))
+        gate_told(c, o);
+}
 /* The instance held the loop over its limit. */
 void gate_held(struct instance *in);
 
 /* --- metrics.c --- */
 
-void metrics_queue_wait(struct call *c);
-void metrics_duration(struct call *c);
+/* Made at the first call: an idle plugin has none. */
+struct entry_metrics *metrics_make(struct instance *in, uint32_t entry);
+static inline struct entry_metrics *metrics_of(struct instance *in, uint32_t entry)
+{
+    struct entry_metrics *m = in->entry[entry].metrics;
+    return m ? m : metrics_make(in, entry);
+}
+/* It leaves the queue to be run. */
+void metrics_waited(struct call *c);
+/* Its client is answered. */
+void metrics_answered(struct call *c, const struct outcome *o);
+/* A call is refused before it was one. */
+void metrics_refused(struct engine *en);
 void metrics_release(struct instance *in);
+
+/* --- slow.c --- */
+
+/* It took so many ns, which is over its entry's `slow`. */
+void slow_call(struct call *c, uint64_t took, const struct outcome *o);
 
 /* --- check.c --- */
 

@@ -5,32 +5,68 @@
 
 #include <stdlib.h>
 
-/* Made at the first call: an idle plugin has none. */
-static struct entry_metrics *metrics_of(struct call *c)
+struct entry_metrics *metrics_make(struct instance *in, uint32_t entry)
 {
-    struct instance_entry *e = &c->instance->entry[c->entry];
-    if (!e->metrics)
-        e->metrics = xcalloc(1, sizeof(*e->metrics));
-    return e->metrics;
+    struct entry_metrics *m = xcalloc(1, sizeof(*m));
+    m->generations = 1;
+    in->entry[entry].metrics = m;
+    return m;
 }
 
-void metrics_queue_wait(struct call *c)
+void metrics_waited(struct call *c)
+{
+    c->waited = c->engine->now - c->arrival;
+    if (!protection_off("metrics"))
+        histogram_record(&c->instance->entry[c->entry].metrics->queue_wait, c->waited);
+}
+
+void metrics_answered(struct call *c, const struct outcome *o)
+{
+    struct engine *en = c->engine;
+    uint64_t took = en->now - c->arrival;
+    if (protection_off("metrics"))
+        return;
+    window_count(&en->window, en->now, o->end != CALL_DONE);
+    if (c->ran) {
+        histogram_record(&c->instance->entry[c->entry].metrics->duration, took);
+        window_time(&en->window, histogram_part(took));
+    }
+    if (took > c->spec->slow)
+        slow_call(c, took, o);
+}
+
+void metrics_refused(struct engine *en)
 {
     if (!protection_off("metrics"))
-        histogram_record(&metrics_of(c)->queue_wait, c->engine->now - c->arrival);
+        window_count(&en->window, en->now, true);
 }
 
-void metrics_duration(struct call *c)
+static uint32_t find_entry(const struct manifest *m, const struct entry_spec *spec)
 {
-    if (c->ran && !protection_off("metrics"))
-        histogram_record(&metrics_of(c)->duration, c->engine->now - c->arrival);
+    uint32_t i = 0;
+    while (i < m->entries &&
+           !(m->entry[i].kind == spec->kind && str_eq(m->entry[i].name, spec->name)))
+        i++;
+    return i;
+}
+
+void instance_follow(struct instance *in, const struct instance *before)
+{
+    for (uint32_t i = 0; i < before->manifest->entries; i++) {
+        struct entry_metrics *m = before->entry[i].metrics;
+        uint32_t k = m ? find_entry(in->manifest, &before->manifest->entry[i]) : UINT32_MAX;
+        if (k >= in->manifest->entries || in->entry[k].metrics)
+            continue;
+        in->entry[k].metrics = m;
+        m->generations++;
+    }
 }
 
 void metrics_release(struct instance *in)
 {
     for (uint32_t i = 0; i < in->manifest->entries; i++) {
         struct entry_metrics *m = in->entry[i].metrics;
-        if (!m)
+        if (!m || --m->generations)
             continue;
         histogram_release(&m->queue_wait);
         histogram_release(&m->duration);

@@ -156,6 +156,7 @@ static void settle(struct reload *r)
             s->fresh = false;
             s->old = NULL;
         } else if (s->old) {
+            instance_follow(s->instance, s->old);
             r->changed++;
             log_line(LOG_INFO, s->instance->name, "generation %" PRIu64 " takes over",
                      s->instance->generation);

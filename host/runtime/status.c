@@ -23,6 +23,7 @@ static void write_counters(struct buf *b, const struct instance_counters *c)
     member(b, "refusals", c->refusals);
     member(b, "cancelled", c->cancelled);
     member(b, "late", c->late);
+    member(b, "slow", c->slow);
 }
 
 static void write_refused(struct buf *b, const struct instance_counters *c)
@@ -68,17 +69,25 @@ static void write_breaker(struct buf *b, const struct instance *in)
     buf_byte(b, '}');
 }
 
+static const struct instance_counters *count_of(const struct instance *in, uint32_t entry)
+{
+    static const struct instance_counters none;
+    const struct entry_metrics *m = in->entry[entry].metrics;
+    return m ? &m->count : &none;
+}
+
 static struct instance_counters total_of(const struct instance *in)
 {
     struct instance_counters t = {0};
     for (uint32_t i = 0; i < in->manifest->entries; i++) {
-        const struct instance_counters *c = &in->entry[i].count;
+        const struct instance_counters *c = count_of(in, i);
         t.calls += c->calls;
         t.errors += c->errors;
         t.timeouts += c->timeouts;
         t.refusals += c->refusals;
         t.cancelled += c->cancelled;
         t.late += c->late;
+        t.slow += c->slow;
         for (int k = 0; k < REFUSED_REASONS; k++)
             t.refused[k] += c->refused[k];
     }
@@ -128,8 +137,8 @@ static void write_entries(struct buf *b, const struct instance *in)
         json_write_string(b, in->manifest->entry[i].name);
         member(b, "running", in->entry[i].running);
         member(b, "queued", in->entry[i].queued);
-        write_counters(b, &in->entry[i].count);
-        write_refused(b, &in->entry[i].count);
+        write_counters(b, count_of(in, i));
+        write_refused(b, count_of(in, i));
         if (in->entry[i].metrics) {
             write_histogram(b, "queueWaitUs", &in->entry[i].metrics->queue_wait);
             write_histogram(b, "durationUs", &in->entry[i].metrics->duration);
@@ -164,6 +173,7 @@ static void write_plugin(struct buf *b, const struct manifest *m, const struct i
         struct instance_counters t = total_of(in);
         member(b, "running", in->running);
         member(b, "queued", in->queued);
+        member(b, "operations", instance_ops(in));
         member(b, "orphans", in->orphans);
         member(b, "leaked", in->leaked);
         member(b, "cancelledRunning", in->orphans - in->leaked);
@@ -193,6 +203,7 @@ static void write_retired(struct buf *b, const struct host *h)
         text_member(b, "state", instance_is_stuck(in) ? STR("stuck") : STR("draining"));
         member(b, "running", in->running);
         member(b, "queued", in->queued);
+        member(b, "operations", instance_ops(in));
         member(b, "orphans", in->orphans);
         buf_byte(b, '}');
         comma = ",";

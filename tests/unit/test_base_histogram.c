@@ -40,6 +40,12 @@ static void compare(const struct histogram *h, size_t n)
                       q[i], (unsigned long long)found, (unsigned long long)exact);
     }
     ck_assert_uint_eq(histogram_quantile(h, 1), value[n - 1]);
+    ck_assert_uint_eq(histogram_min(h), value[0]);
+    ck_assert_uint_eq(h->max, value[n - 1]);
+    uint64_t sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += value[i];
+    ck_assert_uint_eq(h->sum, sum);
 }
 
 START_TEST(quantiles_are_those_of_the_sorted_values)
@@ -86,6 +92,46 @@ START_TEST(few_values)
 }
 END_TEST
 
+/* Parts rise without a gap, and a value is in the part whose middle is nearest. */
+START_TEST(parts_are_in_order)
+{
+    for (uint32_t p = 0; p < HISTOGRAM_ALL; p++) {
+        ck_assert_uint_eq(histogram_part(histogram_value(p)), p);
+        ck_assert(p == 0 || histogram_value(p) > histogram_value(p - 1));
+    }
+    for (int i = 0; i < VALUES; i++) {
+        uint64_t v = any() >> (any() % 64);
+        ck_assert_uint_lt(histogram_part(v), HISTOGRAM_ALL);
+        ck_assert_uint_le(histogram_part(v), histogram_part(v + v / 512 + 1));
+    }
+}
+END_TEST
+
+START_TEST(counts_up_to_bounds)
+{
+    static const uint64_t bound[] = {10, 1000, 100000, 10000000, 1000000000};
+    uint64_t found[5];
+    struct histogram h = {0};
+    histogram_cumulate(&h, bound, 5, found);
+    ck_assert_uint_eq(found[0] + found[4], 0);
+    for (size_t i = 0; i < VALUES; i++) {
+        value[i] = any() >> (24 + any() % 40);
+        histogram_record(&h, value[i]);
+    }
+    histogram_cumulate(&h, bound, 5, found);
+    for (int b = 0; b < 5; b++) {
+        uint64_t low = 0, high = 0;
+        for (size_t i = 0; i < VALUES; i++) {
+            low += value[i] + value[i] / 1024 <= bound[b];
+            high += value[i] - value[i] / 1024 <= bound[b];
+        }
+        ck_assert(found[b] >= low && found[b] <= high);
+        ck_assert(bound[b] > 1000 || low == high);
+    }
+    histogram_release(&h);
+}
+END_TEST
+
 START_TEST(what_is_too_long_counts_as_the_longest)
 {
     struct histogram h = {0};
@@ -106,6 +152,8 @@ START_TEST(merged_is_as_if_recorded_in_one)
     histogram_merge(&a, &b);
     ck_assert_uint_eq(a.count, one.count);
     ck_assert_uint_eq(a.max, one.max);
+    ck_assert_uint_eq(a.sum, one.sum);
+    ck_assert_uint_eq(histogram_min(&a), histogram_min(&one));
     for (unsigned o = 0; o < HISTOGRAM_OCTAVES; o++) {
         ck_assert_int_eq(!a.octave[o], !one.octave[o]);
         ck_assert(!a.octave[o] ||
@@ -142,6 +190,8 @@ int main(void)
     TCase *c = tcase_create("histogram");
     tcase_add_test(c, quantiles_are_those_of_the_sorted_values);
     tcase_add_test(c, few_values);
+    tcase_add_test(c, parts_are_in_order);
+    tcase_add_test(c, counts_up_to_bounds);
     tcase_add_test(c, what_is_too_long_counts_as_the_longest);
     tcase_add_test(c, merged_is_as_if_recorded_in_one);
     tcase_add_test(c, recording_is_measured);

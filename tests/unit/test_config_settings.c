@@ -111,6 +111,7 @@ static void ck_defaults(const struct settings *s)
     ck_assert(s->worker_ceiling.memory == 1 << 30 && s->worker_ceiling.cpu == 2.0);
     ck_assert(s->worker_ceiling.processes == 8 && !s->worker_ceiling.threads);
     ck_assert(s->log_level == LOG_INFO && s->log_format == LOG_TEXT && s->log_slow == S);
+    ck_assert(s->metrics_window == 60 * S && s->metrics_series == 10000);
     snprintf(path, sizeof(path), "%s/.local/share/manifold/data", home);
     ck_assert_str_eq(s->data, path);
 }
@@ -210,7 +211,8 @@ START_TEST(everything_that_can_be_said)
                          "defaults: {isolation: inproc, limits: {queue: 1}}\n"
                          "ceilings: {limits: {queue: 2, rate: 3/s}, worker: {memory: 4MiB}}\n"
                          "limits: {message: 1KiB, depth: 5, nodes: 600, calls: 7, output: 8KiB}\n"
-                         "log: {level: debug, format: json, slow: 9ms}\n");
+                         "log: {level: debug, format: json, slow: 9ms}\n"
+                         "metrics: {window: 7s, series: 3}\n");
     ck_str(s->server_name, "a\tb");
     ck_str(s->server_instructions, "Hello");
     ck_assert_uint_eq(s->sources, 4);
@@ -235,6 +237,7 @@ START_TEST(everything_that_can_be_said)
     ck_assert(s->calls == 7 && s->output == 8192);
     ck_assert(s->log_level == LOG_DEBUG && s->log_format == LOG_JSON &&
               s->log_slow == S * 9 / 1000);
+    ck_assert(s->metrics_window == 7 * S && s->metrics_series == 3);
     settings_free(s);
     s = must_read_text(H "sources: []\n");
     ck_assert_uint_eq(s->sources, 0);
@@ -264,11 +267,10 @@ END_TEST
 
 START_TEST(dormant_keys)
 {
-    static const char *const expected[] = {"server.state_key", "lock", "secrets", "cache", "http",
-                                           "metrics"};
+    static const char *const expected[] = {"server.state_key", "lock", "secrets", "cache", "http"};
     struct settings *s = must_read_text(
         H "server: {name: a, state_key: k}\nwatch: false\nlock: {mode: warn}\ndefaults: {limits: "
-          "{drain: 1s}}\nsecrets: {}\ncache: {}\nhttp: {}\nmetrics: {}\nlog: {level: info}\n");
+          "{drain: 1s}}\nsecrets: {}\ncache: {}\nhttp: {}\nmetrics: {}\nlog: {slow: 1s}\n");
     ck_assert_uint_eq(s->dormants, COUNT(expected));
     for (uint32_t i = 0; i < COUNT(expected); i++)
         ck_assert_str_eq(s->dormant[i], expected[i]);
@@ -328,6 +330,8 @@ static const struct {
      "2:14: http.path: expected a path that begins with /, found string \"mcp\""},
     {H "log: {level: trace}\n",
      "2:14: log.level: expected debug, info, warn or error, found string \"trace\""},
+    {H "metrics: {window: 10ms}\n",
+     "2:19: metrics.window: expected at least 1s, found \"10ms\""},
     {H "log: {slow: 10001h}\n",
      "2:13: log.slow: expected a duration of at most 10000h, found \"10001h\""},
     {H "data: \"${env:HOME}/x\"\n",

@@ -17,7 +17,7 @@ static const char manifest_text[] =
     "  - { name: act, description: d }\n"
     "  - { name: block, description: d }\n"
     "  - { name: shaped, description: d, outputSchema: { type: object, required: [a] } }\n"
-    "  - { name: single, description: d, limits: { concurrency: 1 } }\n"
+    "  - { name: single, description: d, slow: 20ms, limits: { concurrency: 1 } }\n"
     "resources:\n"
     "  - { name: res, uri: \"x://y\", mimeType: text/plain }\n"
     "prompts:\n"
@@ -273,7 +273,7 @@ START_TEST(sync_call_ends_inside_start)
         t.items, "{\"type\":\"text\",\"text\":\"one \\\"quoted\\\" more\"},{\"type\":\"image\"}");
     ck_assert_int_eq(t.finished_with, MF_OK);
     ck_assert_uint_eq(t.in->misuse, 1);
-    ck_assert_uint_eq(t.in->entry[ACT].count.calls, 1);
+    ck_assert_uint_eq(t.in->entry[ACT].metrics->count.calls, 1);
 }
 END_TEST
 
@@ -301,7 +301,7 @@ START_TEST(ends_that_are_errors)
     start(ACT, "{\"big\":1}");
     ck_assert_int_eq(t.reason, REFUSED_RESULT);
     ck_assert_ptr_nonnull(strstr(t.message, "limits.result"));
-    ck_assert_uint_eq(t.in->entry[ACT].count.errors, 3);
+    ck_assert_uint_eq(t.in->entry[ACT].metrics->count.errors, 3);
 }
 END_TEST
 
@@ -365,7 +365,7 @@ START_TEST(waiting_ends_at_queue_wait_running_at_timeout)
     ck_assert_int_eq(host()->finish(host(), t.held[1], MF_DONE, lit("")), MF_ETIMEDOUT);
     while (t.in->running)
         uv_run(&t.loop, UV_RUN_ONCE);
-    ck_assert_uint_eq(t.in->entry[ACT].count.late, 2);
+    ck_assert_uint_eq(t.in->entry[ACT].metrics->count.late, 2);
     ck_assert_uint_eq(t.done, 3);
 }
 END_TEST
@@ -478,7 +478,7 @@ START_TEST(a_rate_refuses_until_its_next_token)
     start(ACT, "{}");
     ck_assert_int_eq(t.reason, REFUSED_RATE);
     ck_assert(t.retry_ms > 0 && t.retry_ms <= 50);
-    ck_assert_uint_eq(t.in->entry[ACT].count.refused[REFUSED_RATE], 1);
+    ck_assert_uint_eq(t.in->entry[ACT].metrics->count.refused[REFUSED_RATE], 1);
     while (clock_ns() < before + (uint64_t)t.retry_ms * 1000000)
         uv_run(&t.loop, UV_RUN_NOWAIT);
     start(ACT, "{}");
@@ -561,11 +561,14 @@ END_TEST
 
 START_TEST(what_calls_took_is_recorded)
 {
+    struct window_view v;
     ck_assert_ptr_null(t.in->entry[ACT].metrics);
     start(ACT, "{\"slowly\":1}");
     const struct entry_metrics *m = t.in->entry[ACT].metrics;
     ck_assert_uint_eq(m->duration.count, 1);
     ck_assert_uint_ge(m->duration.max, 40000000);
+    engine_window(t.engine, &v);
+    ck_assert(v.calls == 1 && v.failed == 0 && v.timed == 1 && v.p95 >= 39000000);
     ck_assert_uint_eq(m->queue_wait.count, 0);
     for (int i = 0; i < 3; i++)
         start(ACT, "{\"hold\":1}");
@@ -578,6 +581,60 @@ START_TEST(what_calls_took_is_recorded)
     ck_assert_uint_eq(m->duration.count, 4);
     ck_assert_uint_ge(m->duration.max, 150000000);
     ck_assert_uint_eq(t.in->leaked, 2);
+    engine_window(t.engine, &v);
+    ck_assert(v.calls == 4 && v.failed == 2 && v.timed == 4 && v.p99 >= 148000000);
+    ck_assert_uint_eq(m->count.slow, 0);
+}
+END_TEST
+
+START_TEST(slow_calls_are_counted)
+{
+    start(SINGLE, "{\"slowly\":1}");
+    start(SINGLE, "{}");
+    ck_assert_uint_eq(t.in->entry[SINGLE].metrics->count.slow, 1);
+    /* Waiting counts too: this one runs for no time, behind one that runs for 30 ms. */
+    start(SINGLE, "{\"hold\":1}");
+    ck_assert_ptr_nonnull(start(SINGLE, "{}"));
+    usleep(30000);
+    host()->finish(host(), t.held[0], MF_DONE, lit(""));
+    run_until_done(4);
+    ck_assert_uint_eq(t.in->entry[SINGLE].metrics->count.slow, 3);
+}
+END_TEST
+
+START_TEST(what_never_ran_counts_in_the_window)
+{
+    struct window_view v;
+    call_count_misfit(t.in, ACT);
+    t.in->state = INSTANCE_FAILED;
+    start(ACT, "{}");
+    ck_assert_int_eq(t.reason, REFUSED_LOAD);
+    engine_window(t.engine, &v);
+    ck_assert(v.calls == 2 && v.failed == 2 && v.timed == 0 && v.p95 == 0);
+    t.in->state = INSTANCE_READY;
+}
+END_TEST
+
+START_TEST(generations_count_together)
+{
+    start(ACT, "{}");
+    start(RES, "{}");
+    start(BLOCK, "{\"slowly\":1}"); /* runs on in the old one */
+    struct instance *next = make();
+    instance_follow(next, t.in);
+    ck_assert_ptr_eq(next->entry[ACT].metrics, t.in->entry[ACT].metrics);
+    ck_assert_ptr_eq(next->entry[RES].metrics, t.in->entry[RES].metrics);
+    ck_assert_ptr_null(next->entry[PRO].metrics);
+    struct entry_metrics *m = next->entry[BLOCK].metrics;
+    run_until_done(3);
+    ck_assert_uint_eq(m->duration.count, 1);
+    struct instance *old = t.in;
+    t.in = next;
+    start(ACT, "{}");
+    start(PRO, "{}");
+    ck_assert_uint_eq(old->entry[ACT].metrics->count.calls, 2);
+    ck_assert_ptr_null(old->entry[PRO].metrics);
+    ck_assert_uint_eq(m->generations, 2);
 }
 END_TEST
 
@@ -643,8 +700,8 @@ START_TEST(random_orders_keep_the_permits)
     uv_close((uv_handle_t *)&tick, NULL);
     uv_run(&t.loop, UV_RUN_NOWAIT);
     ck_assert_uint_eq(t.done + cancelled, started);
-    ck_assert_uint_gt(t.in->entry[ACT].count.timeouts, 0);
-    ck_assert_uint_gt(t.in->entry[ACT].count.refusals, 0);
+    ck_assert_uint_gt(t.in->entry[ACT].metrics->count.timeouts, 0);
+    ck_assert_uint_gt(t.in->entry[ACT].metrics->count.refusals, 0);
     ck_assert_uint_gt(cancelled, 0);
 }
 END_TEST
@@ -675,6 +732,9 @@ int main(void)
     tcase_add_test(c, the_breaker_opens_and_tries_once);
     tcase_add_test(c, who_holds_the_loop_is_counted_and_rests);
     tcase_add_test(c, what_calls_took_is_recorded);
+    tcase_add_test(c, slow_calls_are_counted);
+    tcase_add_test(c, what_never_ran_counts_in_the_window);
+    tcase_add_test(c, generations_count_together);
     tcase_add_test(c, random_orders_keep_the_permits);
     suite_add_tcase(s, c);
     SRunner *r = srunner_create(s);
