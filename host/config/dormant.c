@@ -2,10 +2,16 @@
 
 /* A '.' goes to a member; a list on the way stands for each of its elements. */
 static const char *const host_keys[] = {
-    "server.state_key", "lock",    "defaults.worker",
-    "ceilings.worker",  "secrets", "cache",
-    "http_client",      "http",    "unix",
-    "log.slow",         "metrics",
+    "server.state_key",
+    "defaults.worker",
+    "ceilings.worker",
+    "secrets",
+    "cache",
+    "http_client",
+    "http",
+    "unix",
+    "log.slow",
+    "metrics",
 };
 static const char *const instance_keys[] = {
     "permissions.http", "permissions.files", "permissions.tcp", "permissions.process",
