@@ -21,6 +21,7 @@ const struct option_spec option_specs[OPTIONS] = {
     [OPTION_LOG_LEVEL] = {"log-level", "LEVEL", "debug, info, warn or error"},
     [OPTION_LOG_FORMAT] = {"log-format", "FORMAT", "text or json"},
     [OPTION_JSON] = {"json", NULL, "print JSON"},
+    [OPTION_YES] = {"yes", NULL, "accept without asking"},
     [OPTION_PID] = {"pid", "N", "ask the host with this process number"},
     [OPTION_SOCKET] = {"socket", "PATH", "ask the host with this admin socket"},
     [OPTION_HELP] = {"help", NULL, "print this help"},
@@ -95,6 +96,9 @@ static int take(struct args *a, enum option o, const char *value, struct err *e)
         break;
     case OPTION_JSON:
         a->json = true;
+        break;
+    case OPTION_YES:
+        a->yes = true;
         break;
     case OPTION_HELP:
         a->help = true;

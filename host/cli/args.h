@@ -27,6 +27,7 @@ enum option {
     OPTION_LOG_LEVEL,
     OPTION_LOG_FORMAT,
     OPTION_JSON,
+    OPTION_YES,
     OPTION_PID,
     OPTION_SOCKET,
     OPTION_HELP,
@@ -51,7 +52,7 @@ struct args {
     const char *config, *keep_libraries, *socket;
     int pid;                   /* 0: not given */
     int log_level, log_format; /* enum log_level, log_format; -1: not given */
-    bool trust, json, help, version;
+    bool trust, json, yes, help, version;
     const char *operand[ARGS_OPERANDS];
     uint32_t operands;
 };

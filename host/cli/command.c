@@ -3,9 +3,10 @@
 #include <errno.h>
 #include <stdarg.h>
 
-static const struct command *const commands[] = {&command_serve, &command_check,  &command_list,
-                                                 &command_call,  &command_status, &command_reload,
-                                                 &command_probe};
+static const struct command *const commands[] = {
+    &command_serve,  &command_check, &command_list,    &command_call,  &command_status,
+    &command_reload, &command_lock,  &command_approve, &command_probe,
+};
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 
 int cli_fail(int code, const char *fmt, ...)

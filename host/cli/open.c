@@ -41,12 +41,17 @@ int open_settings(const struct args *a, struct settings **ret, struct err *e)
     return settings_read(&s, ret, e);
 }
 
+void open_log(const struct args *a, int log)
+{
+    log_configure((enum log_level)(a->log_level < 0 ? log : a->log_level),
+                  a->log_format < 0 ? LOG_TEXT : (enum log_format)a->log_format);
+}
+
 int visit_open(struct visit *v, const struct args *a, int log, struct err *e)
 {
     struct settings *settings;
     struct guard g;
-    log_configure((enum log_level)(a->log_level < 0 ? log : a->log_level),
-                  a->log_format < 0 ? LOG_TEXT : (enum log_format)a->log_format);
+    open_log(a, log);
     int r = guard_move(&g, e);
     if (r == 0)
         r = open_settings(a, &settings, e);

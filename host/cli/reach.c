@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "cli/command.h"
+#include "cli/open.h"
 #include "cli/table.h"
 
 enum { CONNECT_MS = 1000, READ_BYTES = 65536 };
@@ -55,6 +56,13 @@ static int use_socket(const char *path, struct reach *r)
     r->host[0].pid = 0;
     r->count = 1;
     return EXIT_GOOD;
+}
+
+uint32_t reach_running(struct reach *ret)
+{
+    ret->count = 0;
+    find_all(ret);
+    return ret->count;
 }
 
 int reach_find(const struct args *a, struct reach *ret)
@@ -177,4 +185,38 @@ int reach_ask_or_say(const struct reached *h, const char *command, unsigned ms, 
     if (!r)
         return EXIT_GOOD;
     return cli_fail(r == -ENOENT || r == -ECONNREFUSED ? EXIT_NO_HOST : EXIT_WRONG, "%s", e.text);
+}
+
+/* A reload stages libraries and drains the old ones; the host bounds both. */
+enum { RELOAD_MS = 300000, SUMMARY_MAX = 1 << 20 };
+
+static int print_summary(const struct json_doc *d)
+{
+    json_ref ok = json_get(d, 0, STR("ok")), summary = json_get(d, 0, STR("summary"));
+    struct visit v = {.out = STDOUT_FILENO};
+    struct buf b = BUF_INIT(SUMMARY_MAX), scratch = BUF_INIT(SUMMARY_MAX);
+    int code = ok && json_is(d, ok, JSON_TRUE) ? EXIT_GOOD : EXIT_WRONG;
+    if (code)
+        v.out = STDERR_FILENO;
+    table_cell(&b, code ? STR("manifold: ") : STR_NONE, 0);
+    if (summary && json_is(d, summary, JSON_STRING))
+        table_cell(&b, json_string(d, summary, &scratch), 0);
+    else
+        table_cell(&b, code ? STR("the host did not reload") : STR("reloaded"), 0);
+    buf_byte(&b, '\n');
+    code = visit_print(&v, &b, code);
+    buf_release(&b);
+    buf_release(&scratch);
+    return code;
+}
+
+int reach_reload(const struct reached *h)
+{
+    struct buf text = BUF_INIT(REACH_ANSWER);
+    struct json_doc d = {0};
+    int code = reach_ask_or_say(h, "reload", RELOAD_MS, &text, &d);
+    code = code ? code : print_summary(&d);
+    json_doc_release(&d);
+    buf_release(&text);
+    return code;
 }

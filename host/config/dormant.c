@@ -5,7 +5,6 @@
 /* clang-format off */
 static const char *const host_keys[] = {
     "server.state_key",
-    "lock",
     "defaults.worker.processes",
     "defaults.worker.spare",
     "defaults.worker.idle",

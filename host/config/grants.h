@@ -97,7 +97,7 @@ void grants_option(const struct grant_ask *ask, struct str plugin, struct buf *o
 
 /* Does the pattern cover the host of a URL?  "*.example" covers every name below example, not
  * example itself and no address; "*" covers everything.  Case does not count, nor one dot at the
- * end, nor the brackets of an IPv6 address. */
+ * end, nor the brackets of an IPv6 address.  A host in another script must come as xn--. */
 bool host_pattern_covers(struct str pattern, struct str host);
 /* May this request be made with this right?  `default_port`: it is the scheme's.  0, or -EACCES
  * with a sentence that names plugin, right and what differs.  Says nothing of addresses: what the

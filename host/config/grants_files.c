@@ -158,14 +158,15 @@ int grant_guard(struct granting *of, struct err *e)
     const struct settings *s = of->s;
     struct grants *g = of->g;
     const char *home = path_home();
-    g->guarded = calloc(s->sources + 6, sizeof(*g->guarded));
+    g->guarded = calloc(s->sources + 8, sizeof(*g->guarded));
     if (!g->guarded)
         return err_set(e, -ENOMEM, "out of memory");
     int r = guard(g, "the root directory", "/", e);
     r = r || !home ? r : guard(g, "the home directory", home, e);
     for (uint32_t i = 0; !r && i < s->sources; i++)
         r = guard(g, "a plugin directory", s->source[i].path, e);
-    return r || !s->doc.path ? r : guard_file(g, "the host config", s->doc.path, e);
+    r = r || !s->doc.path ? r : guard_file(g, "the host config", s->doc.path, e);
+    return r || s->lock == LOCK_NONE ? r : guard_file(g, "the lock file", s->lock_file, e);
 }
 
 void grant_guard_release(struct grants *g)

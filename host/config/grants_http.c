@@ -1,99 +1,21 @@
-#include <arpa/inet.h>
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include "config/complain.h"
 #include "config/grants_parts.h"
+#include "config/host_pattern.h"
 #include "config/text.h"
 
 #define SECOND UINT64_C(1000000000)
 
-enum { HOST_BYTES = 256, WORDS_BYTES = 400, METHOD_BYTES = 16 };
-
-/* --- Hosts --- */
-
-/* Lower case, without a dot at the end and without brackets; an IPv6 address in its one short
- * spelling.  Empty: none of that length. */
-static struct str plain_host(struct str host, char out[HOST_BYTES])
-{
-    struct in6_addr address;
-    char text[HOST_BYTES];
-    if (host.n > 2 && host.p[0] == '[' && host.p[host.n - 1] == ']')
-        host = (struct str){host.p + 1, host.n - 2};
-    if (host.n > 1 && host.p[host.n - 1] == '.')
-        host.n--;
-    if (host.n >= HOST_BYTES)
-        return STR_NONE;
-    for (size_t i = 0; i < host.n; i++)
-        text[i] = (char)(host.p[i] >= 'A' && host.p[i] <= 'Z' ? host.p[i] + 32 : host.p[i]);
-    text[host.n] = 0;
-    if (memchr(text, ':', host.n) && inet_pton(AF_INET6, text, &address) == 1 &&
-        inet_ntop(AF_INET6, &address, out, HOST_BYTES))
-        return str_of(out);
-    memcpy(out, text, host.n + 1);
-    return (struct str){out, host.n};
-}
-
-/* Would a URL parser take it for an address?  (WHATWG URL: the last label is a number.) */
-static bool is_address(struct str host)
-{
-    size_t i = host.n;
-    if (memchr(host.p, ':', host.n))
-        return true;
-    while (i > 0 && host.p[i - 1] != '.')
-        i--;
-    struct str last = {host.p + i, host.n - i};
-    bool hex = str_starts(last, STR("0x")), digits = last.n > 0;
-    for (size_t k = hex ? 2 : 0; k < last.n; k++)
-        digits &=
-            hex ? isxdigit((unsigned char)last.p[k]) != 0 : isdigit((unsigned char)last.p[k]) != 0;
-    return digits;
-}
-
-static bool is_any(struct str pattern)
-{
-    return str_eq(pattern, STR("*"));
-}
-
-/* Both plain. */
-static bool covers(struct str pattern, struct str host)
-{
-    if (is_any(pattern))
-        return true;
-    if (!str_starts(pattern, STR("*.")))
-        return str_eq(pattern, host);
-    struct str tail = {pattern.p + 1, pattern.n - 1};
-    return host.n > tail.n && !is_address(host) &&
-           memcmp(host.p + host.n - tail.n, tail.p, tail.n) == 0;
-}
-
-bool host_pattern_covers(struct str pattern, struct str host)
-{
-    char a[HOST_BYTES], b[HOST_BYTES];
-    struct str plain = plain_host(pattern, a), of = plain_host(host, b);
-    return of.n && of.p[0] != '*' && covers(plain, of);
-}
-
-/* Is all that `narrow` covers covered by `wide`? */
-static bool is_within(struct str narrow, struct str wide)
-{
-    if (is_any(narrow) || is_any(wide))
-        return is_any(wide);
-    if (str_starts(narrow, STR("*.")) && str_starts(wide, STR("*."))) {
-        /* "*.a.b" is within "*.b" and "*.a.b". */
-        return narrow.n >= wide.n &&
-               memcmp(narrow.p + narrow.n - (wide.n - 1), wide.p + 1, wide.n - 1) == 0;
-    }
-    return !str_starts(narrow, STR("*.")) && covers(wide, narrow);
-}
+enum { WORDS_BYTES = 400 };
 
 static int read_host(struct granting *of, const struct document *doc, json_ref n, struct str *ret,
                      struct err *e)
 {
     char plain[HOST_BYTES];
-    struct str host = plain_host(json_inner(&doc->json, n), plain);
+    struct str host = host_plain(json_inner(&doc->json, n), plain);
     struct str tail = {host.p + 2, host.n > 2 ? host.n - 2 : 0};
-    if (str_starts(host, STR("*.")) && (!tail.n || is_address(tail)))
+    if (str_starts(host, STR("*.")) && (!tail.n || host_is_address(tail)))
         return complain_at(doc, n, e, "expected a domain behind \"*.\", found none");
     return text_keep(&of->g->texts, host, ret, e);
 }
@@ -196,13 +118,13 @@ static int narrow_host(struct granting *of, struct grant_ask *ask, struct http_g
     int r = v.doc ? read_host(of, v.doc, v.node, &host, e) : 0;
     if (r || !v.doc)
         return r;
-    if (is_within(host, h->host)) {
+    if (host_is_within(host, h->host)) {
         h->host = host;
         h->host_given = true;
         return 0;
     }
     warn_wider(of, v, "a host", host);
-    ask->granted = is_within(h->host, host);
+    ask->granted = host_is_within(h->host, host);
     return 0;
 }
 
@@ -273,7 +195,7 @@ static int read_private(struct granting *of, struct grant_ask *ask, struct http_
 {
     struct grant_value v = grant_find(of, ask, "private");
     h->private_ranges = v.doc && json_is(&v.doc->json, v.node, JSON_TRUE);
-    if (!h->private_ranges || !is_any(h->host))
+    if (!h->private_ranges || !host_is_any(h->host))
         return 0;
     return complain_at(v.doc, v.node, e,
                        "expected a host that is narrower than \"*\" beside it, such as host: "
@@ -305,7 +227,7 @@ static bool may_inject(struct str header)
                                         "keep-alive",
                                         "proxy-authorization"};
     char plain[HOST_BYTES];
-    struct str lower = plain_host(header, plain);
+    struct str lower = host_plain(header, plain);
     for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++) {
         if (str_eq(lower, str_of(never[i])))
             return false;
@@ -333,7 +255,7 @@ static int read_inject(struct granting *of, struct grant_ask *ask, struct http_g
     json_ref header = json_get(d, v.node, STR("header")), name = json_get(d, v.node, STR("secret"));
     struct secret *secret = settings_secret(of->s, json_inner(d, name));
     char shown[TEXT_SHOWN];
-    if (is_any(h->host))
+    if (host_is_any(h->host))
         return complain_at(v.doc, v.node, e,
                            "expected a host that is narrower than \"*\" beside it, found none: a "
                            "secret does not go to whatever host the plugin names");
@@ -407,6 +329,13 @@ void http_grant_release(struct http_grant *h)
 }
 
 /* --- In use --- */
+
+bool host_pattern_covers(struct str pattern, struct str host)
+{
+    char a[HOST_BYTES], b[HOST_BYTES];
+    struct str plain = host_plain(host, b);
+    return host_is_name(plain) && host_covered(host_plain(pattern, a), plain);
+}
 
 int http_grant_check(const struct http_grant *h, struct str plugin, struct str host, uint16_t port,
                      bool default_port, struct str method, struct err *e)

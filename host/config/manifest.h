@@ -63,11 +63,13 @@ struct entry_spec {
 struct manifest {
     struct document doc;
     struct str id, name, version, title, description, homepage,
-        instructions;  /* decoded; version may be empty */
-    struct str prefix; /* effective: manifest's, else the source's; empty: none */
-    char *directory;   /* owned; of the file */
-    char *library;     /* owned; file name in directory; NULL: none needed */
-    bool trusted;      /* of its source or by plugins.NAME.trust */
+        instructions;        /* decoded; version may be empty */
+    struct str prefix;       /* effective: manifest's, else the source's; empty: none */
+    char *directory;         /* owned; of the file */
+    char *library;           /* owned; file name in directory; NULL: none needed */
+    char library_sha256[65]; /* lock: enforce: the only one that may be loaded; set by runtime/
+                                before the manifest is shared; "": any */
+    bool trusted;            /* of its source or by plugins.NAME.trust */
     bool enabled;
     struct instance_spec instance; /* resolved */
     bool isolation_asked;          /* isolation was written somewhere, not only the default */

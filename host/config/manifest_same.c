@@ -39,7 +39,8 @@ bool manifest_same(const struct manifest *a, const struct manifest *b)
 {
     return strcmp(a->doc.path, b->doc.path) == 0 &&
            str_eq(buf_view(&a->doc.text), buf_view(&b->doc.text)) && str_eq(a->name, b->name) &&
-           str_eq(a->prefix, b->prefix) && a->trusted == b->trusted && a->enabled == b->enabled &&
+           str_eq(a->prefix, b->prefix) && strcmp(a->library_sha256, b->library_sha256) == 0 &&
+           a->trusted == b->trusted && a->enabled == b->enabled &&
            str_eq(buf_view(&a->config), buf_view(&b->config)) &&
            grants_same(&a->grants, &b->grants) && same_instance(&a->instance, &b->instance) &&
            same_entries(a, b);

@@ -17,6 +17,7 @@
 #define SYSTEM_CONFIG "/etc/manifold/manifold.yaml"
 #define USER_PLUGINS  "~/.local/share/manifold/plugins"
 #define USER_DATA     "~/.local/share/manifold/data"
+#define LOCK_FILE     "manifold.lock"
 #define SYSTEM_DATA   "/var/lib/manifold/data"
 
 /* Reads and checks s->doc.  `must` is false for the default places, which need not exist. */
@@ -233,6 +234,36 @@ static int set_admin(struct settings *s, json_ref n, const char *base, struct er
     return s->admin ? set_path(s, n, base, &s->admin_path, e) : 0;
 }
 
+static int set_lock(struct settings *s, json_ref lock, const char *base, struct err *e)
+{
+    const struct json_doc *d = &s->doc.json;
+    json_ref mode = json_get(d, lock, STR("mode")), file = json_get(d, lock, STR("file"));
+    if (mode)
+        s->lock = json_string_eq(d, mode, STR("enforce")) ? LOCK_ENFORCE
+                  : json_string_eq(d, mode, STR("warn"))  ? LOCK_WARN
+                                                          : LOCK_NONE;
+    return file ? set_path(s, file, base, &s->lock_file, e) : 0;
+}
+
+/* Other processes are told of it, so it does not depend on where this one was started. */
+static int place_lock(struct settings *s, struct err *e)
+{
+    char *base = s->doc.path ? path_directory(s->doc.path) : NULL, *here = NULL, *full = NULL;
+    int r = s->lock_file ? 0 : path_expand(STR(LOCK_FILE), base, &s->lock_file, e);
+    if (!r && s->lock_file[0] != '/') {
+        here = getcwd(NULL, 0);
+        r = here ? path_expand(str_of(s->lock_file), here, &full, e)
+                 : err_set(e, -errno, "the working directory can't be told: %s", strerror(errno));
+    }
+    if (full) {
+        free(s->lock_file);
+        s->lock_file = full;
+    }
+    free(here);
+    free(base);
+    return r;
+}
+
 /* Everything that the file says, but for its plugins. */
 static int apply_file(struct settings *s, const char *base, struct err *e)
 {
@@ -263,6 +294,8 @@ static int apply_file(struct settings *s, const char *base, struct err *e)
         set_count(&s->doc, n, "series", &s->metrics_series);
         r = r ? r : resolve_duration(&s->doc, n, "window", 1000000000u, &s->metrics_window, e);
     }
+    n = lookup(&s->doc, "lock", NULL);
+    r = r || !n ? r : set_lock(s, n, base, e);
     n = lookup(&s->doc, "on_collision", NULL);
     s->collision_first = n && json_string_eq(&s->doc.json, n, STR("first"));
     n = lookup(&s->doc, "watch", NULL);
@@ -312,6 +345,8 @@ int settings_read(const struct settings_args *args, struct settings **ret, struc
         r = apply_file(s, base, e);
         free(base);
     }
+    if (!r)
+        r = place_lock(s, e);
     if (!r && args->plugins_count)
         add_given_sources(s, args);
     else if (!r && !s->source)
@@ -334,6 +369,7 @@ void settings_free(struct settings *s)
     free(s->source);
     free(s->data);
     free(s->admin_path);
+    free(s->lock_file);
     for (uint32_t i = 0; i < s->secrets; i++)
         secret_unref(s->secret[i].value);
     free(s->secret);

@@ -47,6 +47,8 @@ struct instance_spec {
     struct worker_spec worker;
 };
 
+enum lock_mode { LOCK_NONE, LOCK_WARN, LOCK_ENFORCE };
+
 struct source {
     char *path;        /* owned; "~" expanded */
     struct str prefix; /* {NULL,0}: not set */
@@ -70,6 +72,8 @@ struct settings {
     uint32_t sources;
     bool collision_first;          /* on_collision: first */
     bool watch;                    /* the sources are watched for changes */
+    enum lock_mode lock;           /* what a difference from the lock file does */
+    char *lock_file;               /* owned; absolute; below the config file's directory */
     struct json_limits message;    /* limits.message, depth, nodes */
     uint32_t calls;                /* limits.calls: calls in flight in the whole host */
     uint64_t output;               /* limits.output: unsent bytes per client */

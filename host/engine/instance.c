@@ -140,12 +140,21 @@ static void on_probed(void *arg, struct library *lib, int status, const struct e
         engine_check_stopped(in->engine);
 }
 
-static int stage(struct instance *in, struct err *e)
+/* What was compared at the start was the file; what runs are the sealed bytes. */
+static int check_lock(const struct instance *in, struct err *e)
 {
-    const char *directory = in->manifest->directory;
-    in->state = INSTANCE_LOADING;
-    if (in->library)
+    const struct manifest *m = in->manifest;
+    if (!*m->library_sha256 || strcmp(m->library_sha256, library_hash(in->library)) == 0)
         return 0;
+    return err_set(e, -EPERM,
+                   "%s/%s: expected the library that the lock names (sha256 %.12s), found another "
+                   "(sha256 %.12s): \"manifold approve %s\" shows and accepts it",
+                   m->directory, m->library, m->library_sha256, library_hash(in->library),
+                   in->name);
+}
+
+static int open_and_stage(struct instance *in, const char *directory, struct err *e)
+{
     /* Opened now, not kept open since the start: a thousand plugins would need as many descriptors.
      * library_stage() looks at owner and mode of the directory itself. */
     int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -155,6 +164,17 @@ static int stage(struct instance *in, struct err *e)
                                    in->engine->options.keep_libraries, &in->library, e);
     if (fd >= 0)
         close(fd);
+    return r;
+}
+
+static int stage(struct instance *in, struct err *e)
+{
+    const char *directory = in->manifest->directory;
+    int r = 0;
+    in->state = INSTANCE_LOADING;
+    if (!in->library)
+        r = open_and_stage(in, directory, e);
+    r = r ? r : check_lock(in, e);
     if (r)
         fail(in, e);
     return r;

@@ -50,20 +50,26 @@ static struct library *find_hash(const unsigned char *hash)
     return NULL;
 }
 
+static void to_hex(const unsigned char hash[LIBRARY_HASH], char ret[LIBRARY_HEX])
+{
+    static const char digit[] = "0123456789abcdef";
+    for (size_t i = 0; i < LIBRARY_HASH; i++) {
+        ret[2 * i] = digit[hash[i] >> 4];
+        ret[2 * i + 1] = digit[hash[i] & 15];
+    }
+    ret[2 * LIBRARY_HASH] = 0;
+}
+
 /* Takes the copy. */
 static struct library *library_new(const char *name, const struct sealed_copy *copy,
                                    const struct plugin_note *note)
 {
-    static const char digit[] = "0123456789abcdef";
     struct library *lib = xcalloc(1, sizeof(*lib));
     lib->name = xstrndup(name, strlen(name));
     lib->copy = *copy;
     lib->note = *note;
     lib->state = LIBRARY_STAGED;
-    for (size_t i = 0; i < LIBRARY_HASH; i++) {
-        lib->hash[2 * i] = digit[copy->hash[i] >> 4];
-        lib->hash[2 * i + 1] = digit[copy->hash[i] & 15];
-    }
+    to_hex(copy->hash, lib->hash);
     return lib;
 }
 
@@ -75,7 +81,9 @@ static int read_note(const struct sealed_copy *copy, struct plugin_note *ret, st
     return plugin_note_read(copy->fd, ret, e);
 }
 
-int library_check(int dirfd, const char *directory, const char *name, struct err *e)
+/* `hash` may be NULL. */
+static int look_at(int dirfd, const char *directory, const char *name, unsigned char *hash,
+                   struct err *e)
 {
     struct stat st;
     struct plugin_note note;
@@ -83,9 +91,25 @@ int library_check(int dirfd, const char *directory, const char *name, struct err
     if (fd < 0)
         return fd;
     int r = protection_off("note") ? 0 : plugin_note_read(fd, &note, e);
+    r = r || !hash ? r : library_hash_fd(fd, hash, e);
     if (r)
         err_prefix(e, "%s/%s", directory, name);
     close(fd);
+    return r;
+}
+
+int library_check(int dirfd, const char *directory, const char *name, struct err *e)
+{
+    return look_at(dirfd, directory, name, NULL, e);
+}
+
+int library_digest(int dirfd, const char *directory, const char *name, char ret[LIBRARY_HEX],
+                   struct err *e)
+{
+    unsigned char hash[LIBRARY_HASH];
+    int r = look_at(dirfd, directory, name, hash, e);
+    if (!r)
+        to_hex(hash, ret);
     return r;
 }
 

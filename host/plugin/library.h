@@ -20,6 +20,8 @@
 
 struct library; /* opaque */
 
+enum { LIBRARY_HEX = 65 }; /* bytes of a hash in hex, NUL included */
+
 enum library_state { LIBRARY_STAGED, LIBRARY_PROBING, LIBRARY_PROBED, LIBRARY_LOADED, LIBRARY_BAD };
 
 /* DIR/NAME.so below dirfd.  A file that was staged before and has not changed (device, inode,
@@ -33,6 +35,9 @@ int library_stage(int dirfd, const char *directory, const char *name, const char
 /* Looks at the file without mapping it: directory, owner, mode, ELF note.  0 or negative errno with
  * a sentence that names the file.  Any thread. */
 int library_check(int dirfd, const char *directory, const char *name, struct err *e);
+/* The same, and the SHA-256 of its bytes in hex.  Any thread. */
+int library_digest(int dirfd, const char *directory, const char *name, char ret[LIBRARY_HEX],
+                   struct err *e);
 /* "sha256 in hex", of the sealed bytes. */
 const char *library_hash(const struct library *lib);
 enum library_state library_state(const struct library *lib);

@@ -163,6 +163,31 @@ static int hash_fd(int fd, off_t size, unsigned char *ret, struct err *e)
     return 0;
 }
 
+/* By reading: a file that is cut short while it is mapped would end the process. */
+int library_hash_fd(int fd, unsigned char ret[LIBRARY_HASH], struct err *e)
+{
+    struct sha256_ctx ctx;
+    unsigned char block[32768];
+    off_t at = 0;
+    sha256_init(&ctx);
+    for (;;) {
+        ssize_t n = pread(fd, block, sizeof(block), at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_set(e, -errno, "cannot read it: %s", strerror(errno));
+        if (n == 0)
+            break;
+        sha256_update(&ctx, (size_t)n, block);
+        at += n;
+        if (at > LIBRARY_MAX_BYTES)
+            return err_set(e, -EFBIG, "expected at most %d MiB, found more",
+                           LIBRARY_MAX_BYTES >> 20);
+    }
+    sha256_digest(&ctx, LIBRARY_HASH, ret);
+    return 0;
+}
+
 static int copy_to_memfd(int fd, const struct stat *st, const char *name, struct sealed_copy *c,
                          struct err *e)
 {

@@ -26,7 +26,7 @@ struct library {
     struct list node; /* in the registry, under its lock */
     char *name;       /* owned; of the file that was staged first */
     struct sealed_copy copy;
-    char hash[2 * LIBRARY_HASH + 1]; /* copy.hash in hex */
+    char hash[LIBRARY_HEX]; /* copy.hash in hex */
     struct plugin_note note;
     /* The rest is the loop thread's, but for `again`. */
     enum library_state state;
@@ -40,6 +40,8 @@ struct library {
  * *ret_stat is that of the open file. */
 int library_open_source(int dirfd, const char *directory, const char *name, struct stat *ret_stat,
                         struct err *e);
+/* Of all that is behind fd, read from its start. */
+int library_hash_fd(int fd, unsigned char ret[LIBRARY_HASH], struct err *e);
 /* Copies and seals what library_open_source() opened; `fd` stays the caller's. */
 int library_copy(int fd, const struct stat *st, const char *directory, const char *name,
                  const char *keep_dir, struct sealed_copy *ret, struct err *e);

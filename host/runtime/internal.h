@@ -27,13 +27,15 @@ struct staged {
     char *stem;                /* owned; names the plugin where there is no manifest */
     struct manifest *manifest; /* owned; NULL: it can't be read, `e` says why */
     struct library *library;   /* NULL: not asked for, or bad */
-    int library_error;         /* `e` says which */
+    char sha256[LIBRARY_HEX];  /* of the library, where a lock wants to know; "": not asked for */
+    int library_error;         /* bad, or not what the lock says: `e` says which */
     struct err e;
 };
 
 /* What the sources hold: made beside what runs, by any one thread. */
 struct stage {
     const struct settings *settings;
+    bool for_lock;         /* hashes are wanted, and nothing is compared with the lock */
     struct staged *plugin; /* owned; in source and file order */
     uint32_t plugins;
     struct problems problems;
@@ -45,6 +47,12 @@ void stage_read(struct stage *st, bool (*loaded)(const void *arg, struct str nam
                 const char *keep_libraries);
 /* What is left in it. */
 void stage_release(struct stage *st);
+
+/* --- lock_stage.c --- */
+
+/* Compares what was read with the lock file, as settings.lock says: what differs is bad, or a
+ * problem. */
+void lock_apply(struct stage *st);
 
 /* Never NULL; what can't be served becomes a problem of the host. */
 struct catalogue *catalogue_build(struct host *h, struct problems *p);

@@ -288,11 +288,15 @@ static void read_library(const struct jobs *all, const struct job *j, struct sta
     const struct manifest *m = r->manifest;
     if (!m->library)
         return;
-    if (!all->loaded || !all->loaded(all->arg, m->name))
-        r->library_error = library_check(j->dirfd, m->directory, m->library, &r->e);
-    else
+    if (all->loaded && all->loaded(all->arg, m->name))
         r->library_error = library_stage(j->dirfd, m->directory, m->library, all->keep_libraries,
                                          &r->library, &r->e);
+    else if (all->stage->for_lock || all->stage->settings->lock != LOCK_NONE)
+        r->library_error = library_digest(j->dirfd, m->directory, m->library, r->sha256, &r->e);
+    else
+        r->library_error = library_check(j->dirfd, m->directory, m->library, &r->e);
+    if (r->library)
+        memcpy(r->sha256, library_hash(r->library), LIBRARY_HEX);
 }
 
 static void *reader(void *arg)
@@ -343,6 +347,7 @@ void stage_read(struct stage *st, bool (*loaded)(const void *arg, struct str nam
     for (uint32_t i = 0; i < all.count; i++) {
         add_staged(st, &all.job[i].result, all.job[i].name);
     }
+    lock_apply(st);
     note_unknown_plugins(&all);
     for (uint32_t i = 0; i < all.count; i++) {
         free(all.job[i].file);

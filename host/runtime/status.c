@@ -222,6 +222,12 @@ void status_write(const struct host *h, struct buf *b)
     if (h->last_reload)
         text_member(b, "lastReload", str_of(h->last_reload));
     member(b, "logDropped", log_dropped());
+    if (h->settings->lock != LOCK_NONE) {
+        bool warn = h->settings->lock == LOCK_WARN;
+        buf_printf(b, ",\"lock\":{\"mode\":\"%s\"", warn ? "warn" : "enforce");
+        text_member(b, "file", str_of(h->settings->lock_file));
+        buf_byte(b, '}');
+    }
     buf_byte(b, '}');
     write_strings(b, "notInForce", h->settings->dormant, h->settings->dormants);
     buf_lit(b, ",\"plugins\":[");

@@ -498,7 +498,11 @@ START_TEST(hosts_are_matched_whole)
         {"::1", "[0:0::0:1]", true},
         {"::1", "::2", false},
         {"*.b", "::1.b", false},
-        {"a", "a\0b", false},
+        {"*", "a b", false},
+        {"*", "a\xC3\xBC", false},
+        {"*", "a%20b", false},
+        {"*", "u@a", false},
+        {"*", "a\0b", false},
     };
     for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
         bool last = i + 1 == sizeof(t) / sizeof(t[0]);
@@ -547,11 +551,12 @@ START_TEST(secrets_are_injected_by_the_host_alone)
     static const char asks[] = "{http: [{name: web, host: a.example}]}";
     write_file(in_directory("config/key"), "from a file\n");
     setenv("TEST_SECRET", "from the environment", 1);
-    struct manifest *m = grants_of(
-        asks,
-        HC "secrets: {F: \"${file:key}\", E: \"Bearer ${env:TEST_SECRET}\"}\n"
-           "plugins: {w: {grants: {http: {web: {host: a.example, inject: {header: X-Api-Key, secret: F}}}}}}\n",
-        NULL);
+    struct manifest *m =
+        grants_of(asks,
+                  HC "secrets: {F: \"${file:key}\", E: \"Bearer ${env:TEST_SECRET}\"}\n"
+                     "plugins: {w: {grants: {http: {web: {host: a.example, inject: {header: "
+                     "X-Api-Key, secret: F}}}}}}\n",
+                  NULL);
     const struct http_grant *h = grants_http(&m->grants, STR("web"));
     ck_str(h->inject_header, "X-Api-Key");
     ck_str(secret_value(h->inject), "from a file");
