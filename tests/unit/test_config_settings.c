@@ -267,10 +267,10 @@ END_TEST
 
 START_TEST(dormant_keys)
 {
-    static const char *const expected[] = {"server.state_key", "lock", "secrets", "cache", "http"};
+    static const char *const expected[] = {"server.state_key", "ceilings.worker", "http", "unix"};
     struct settings *s = must_read_text(
-        H "server: {name: a, state_key: k}\nwatch: false\nlock: {mode: warn}\ndefaults: {limits: "
-          "{drain: 1s}}\nsecrets: {}\ncache: {}\nhttp: {}\nmetrics: {}\nlog: {slow: 1s}\n");
+        H "server: {name: a, state_key: k}\nwatch: false\ndefaults: {limits: {drain: 1s}}\n"
+          "ceilings: {worker: {cpu: 1.0}}\nhttp: {}\nunix: /x\nlog: {slow: 1s}\n");
     ck_assert_uint_eq(s->dormants, COUNT(expected));
     for (uint32_t i = 0; i < COUNT(expected); i++)
         ck_assert_str_eq(s->dormant[i], expected[i]);
@@ -330,8 +330,7 @@ static const struct {
      "2:14: http.path: expected a path that begins with /, found string \"mcp\""},
     {H "log: {level: trace}\n",
      "2:14: log.level: expected debug, info, warn or error, found string \"trace\""},
-    {H "metrics: {window: 10ms}\n",
-     "2:19: metrics.window: expected at least 1s, found \"10ms\""},
+    {H "metrics: {window: 10ms}\n", "2:19: metrics.window: expected at least 1s, found \"10ms\""},
     {H "log: {slow: 10001h}\n",
      "2:13: log.slow: expected a duration of at most 10000h, found \"10001h\""},
     {H "data: \"${env:HOME}/x\"\n",
