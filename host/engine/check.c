@@ -1,4 +1,4 @@
-/* The invariants of admission, held against what the slots say. */
+/* The invariants of admission and of operations, held against what the slots say. */
 #include "engine/internal.h"
 
 static struct call *slot_at(const struct engine *en, uint32_t i)
@@ -95,6 +95,28 @@ static const char *check_slots(struct instance *in)
     return NULL;
 }
 
+/* Those that follow a call are in its list, and all that have begun are in the instance's. */
+static const char *check_ops(struct instance *in)
+{
+    uint32_t begun = 0, following = 0, followed = 0;
+    for (const struct op *op = NULL; (op = instance_next_op(in, op));) {
+        begun++;
+        following += list_linked(&op->in_call);
+        if (list_linked(&op->in_call) && (op->ended || !op->call))
+            return "an operation follows a call that it is not for, or has ended";
+    }
+    for (uint32_t i = 0; i < in->engine->calls.slots; i++) {
+        const struct call *c = slot_at(in->engine, i);
+        list_each (it, &c->ops) {
+            const struct op *op = container_of(it, struct op, in_call);
+            followed += op->instance == in && c->instance == in;
+        }
+    }
+    if (following != followed)
+        return "an operation follows a call of another instance";
+    return begun <= instance_ops(in) ? NULL : "more operations have begun than are counted";
+}
+
 static const char *check_heap(const struct deadlines *d)
 {
     for (uint32_t i = 0; i < d->count; i++) {
@@ -119,6 +141,8 @@ const char *engine_check(struct engine *en)
         used += state != SLOT_FREE;
         if (state == SLOT_FREE && c->heap)
             return "a free slot has a deadline";
+        if (state == SLOT_FREE && !list_empty(&c->ops))
+            return "a free slot has operations";
         if (state == SLOT_RUNNING && client == CLIENT_WAITS && !c->heap &&
             !protection_off("timeout"))
             return "a call runs without a deadline";
@@ -132,6 +156,8 @@ const char *engine_check(struct engine *en)
             broken = instance_check(in);
         if (!broken)
             broken = check_slots(in);
+        if (!broken)
+            broken = check_ops(in);
     }
     return broken;
 }

@@ -117,7 +117,8 @@ static bool step(struct instance *in)
         d->quiesced = true;
         instance_abort_ops(in, false);
     }
-    if (is_idle(in)) {
+    /* A thread of the plugin may begin an operation until that is shut. */
+    if (is_idle(in) && instance_shut_ops(in)) {
         end(in);
         return true;
     }

@@ -49,15 +49,15 @@ static void finish_stop(struct engine *en)
     en->stopped = true;
     list_each (it, &en->instances) {
         struct instance *in = container_of(it, struct instance, in_engine);
-        uint32_t ops = instance_ops(in);
-        if (in->running == 0 && ops == 0) {
+        if (in->running == 0 && instance_shut_ops(in)) {
             instance_close(in);
             continue;
         }
         left_behind = en;
         log_line(LOG_WARN, in->name,
                  "%u calls and %u operations are still running at the end: not closed", in->running,
-                 ops);
+                 instance_ops(in));
+        instance_abort_ops(in, true); /* nothing of it keeps the loop busy from here on */
     }
     watchdog_stop(en);
     en->posts.async.data = en;

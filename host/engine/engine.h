@@ -27,8 +27,9 @@ struct call; /* opaque to its user: see the accessors */
 struct engine_services {
     /* Of mf_host.extension(); NULL: unknown or not granted, and said so.  Any thread. */
     const void *(*extension)(void *arg, struct instance *in, const char *id);
-    /* Gives back instance.services, which is not NULL.  On the loop, with no operation left. */
-    void (*release)(void *arg, struct instance *in);
+    /* Of an instance whose instance.services is not NULL, on the loop, with no operation left: */
+    void (*join)(void *arg, struct instance *in);    /* before close(): ends its threads */
+    void (*release)(void *arg, struct instance *in); /* gives all of it back */
     void *arg;
 };
 

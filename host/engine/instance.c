@@ -268,9 +268,12 @@ int instance_load_now(struct instance *in, struct err *e)
 
 void instance_close(struct instance *in)
 {
+    const struct engine_services *services = &in->engine->options.services;
     if (in->plugin) {
         pool_free(in->threads);
         in->threads = NULL;
+        if (in->services)
+            services->join(services->arg, in);
         in->engine->now = clock_ns();
         watchdog_enter(in->engine, in, IN_CLOSE, NULL);
         in->plugin->close(in->self);

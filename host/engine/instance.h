@@ -71,7 +71,9 @@ struct instance {
     struct pool *threads;             /* of BLOCKING tools; NULL until needed */
     struct list op_list;              /* struct op.in_instance */
     uint32_t ops;    /* operations, those on their way to the loop included; see instance_ops() */
+    bool ops_shut;   /* under the table's lock: none can be begun any more */
     bool ops_closed; /* it has been told to quiesce: none of no call can be begun */
+    bool ops_muted;  /* open() failed: nobody is there to be called back */
     struct instance_services *services; /* the services' own (services.h); NULL until needed */
     char *name;                         /* NUL-terminated copy of manifest->name */
     uint64_t generation;          /* from 1; each reload that changes the plugin makes the next */

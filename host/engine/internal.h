@@ -128,7 +128,7 @@ struct call *call_lock_of(struct engine *en, const struct instance *in, mf_call 
 struct op_slot;
 
 struct op_table {
-    pthread_mutex_t lock; /* also over instance.ops */
+    pthread_mutex_t lock; /* also over instance.ops and .ops_shut */
     struct op_slot *slot; /* owned */
     uint32_t slots, used, free;
 };
@@ -139,7 +139,10 @@ void ops_release(struct op_table *t);
 void call_abort_ops(struct call *c);
 /* Those of no call, or all; from now on none of no call can be begun. */
 void instance_abort_ops(struct instance *in, bool all);
-/* The same for all, without a word to the plugin: its open() has failed. */
+/* Before close(): from now on none can be begun, from any thread.  False: there are some, and
+ * nothing has changed. */
+bool instance_shut_ops(struct instance *in);
+/* Its open() has failed: aborts all without a word to the plugin, and none can be begun. */
 void instance_mute_ops(struct instance *in);
 
 /* --- deadline.c --- */

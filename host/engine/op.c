@@ -33,7 +33,9 @@ static const char *table_add(struct op_table *t, struct op *op)
 {
     const char *refused = NULL;
     pthread_mutex_lock(&t->lock);
-    if (op->instance->ops >= MF_OPS_MAX) {
+    if (op->instance->ops_shut) {
+        refused = "it is closed, or its open() has failed";
+    } else if (op->instance->ops >= MF_OPS_MAX) {
         refused = "over its 1024 operations at a time";
     } else if (!table_has_room(t)) {
         refused = "no room for more operations in this host";
@@ -231,11 +233,24 @@ void instance_abort_ops(struct instance *in, bool all)
     }
 }
 
+bool instance_shut_ops(struct instance *in)
+{
+    struct op_table *t = &in->engine->ops;
+    pthread_mutex_lock(&t->lock);
+    bool none = in->ops == 0;
+    in->ops_shut = in->ops_shut || none;
+    pthread_mutex_unlock(&t->lock);
+    return none;
+}
+
 void instance_mute_ops(struct instance *in)
 {
+    struct op_table *t = &in->engine->ops;
+    pthread_mutex_lock(&t->lock);
+    in->ops_shut = true;
+    pthread_mutex_unlock(&t->lock);
+    in->ops_muted = true; /* also for those that are on their way here from other threads */
     instance_abort_ops(in, true);
-    list_each (it, &in->op_list)
-        container_of(it, struct op, in_instance)->muted = true;
 }
 
 /* --- the end --- */
@@ -244,7 +259,7 @@ static void on_deliver(struct post *p)
 {
     struct op *op = container_of(p, struct op, post);
     struct instance *in = op->instance;
-    if (!op->muted) {
+    if (!in->ops_muted) {
         op_enter(op);
         op->kind->deliver(op);
         op_leave(op);

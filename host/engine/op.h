@@ -44,7 +44,6 @@ struct op {
     void (*posted)(struct op *op);
     struct list in_instance, in_call;
     bool begun, aborted, ended;
-    bool muted; /* open() failed: nobody is there to be called back */
 };
 
 /* `op` is zeroed but for the service's part.  Any thread. */

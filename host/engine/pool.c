@@ -15,6 +15,9 @@ struct pool {
     struct list jobs;          /* under lock, as all below */
     unsigned queued, threads, idle, max;
     bool stopping;
+    /* The thread that ended last.  It joins the one before it, so to join it is to join all. */
+    bool any_ended;
+    pthread_t ended;
 };
 
 static void *thread_main(void *arg)
@@ -39,9 +42,15 @@ static void *thread_main(void *arg)
         job->run(job);
         pthread_mutex_lock(&p->lock);
     }
+    bool any = p->any_ended;
+    pthread_t before = p->ended;
+    p->any_ended = true;
+    p->ended = pthread_self();
     p->threads--;
     pthread_cond_broadcast(&p->gone);
     pthread_mutex_unlock(&p->lock);
+    if (any)
+        pthread_join(before, NULL);
     return NULL;
 }
 
@@ -65,12 +74,8 @@ struct pool *pool_new(unsigned max)
 /* With the lock held. */
 static int thread_make(struct pool *p)
 {
-    pthread_attr_t attr;
-    pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    pthread_t id;
-    int r = pthread_create(&id, &attr, thread_main, p);
-    pthread_attr_destroy(&attr);
+    pthread_t id; /* it tells itself when it ends */
+    int r = pthread_create(&id, NULL, thread_main, p);
     p->threads += r == 0;
     return -r;
 }
@@ -112,6 +117,8 @@ void pool_free(struct pool *p)
     while (p->threads)
         pthread_cond_wait(&p->gone, &p->lock);
     pthread_mutex_unlock(&p->lock);
+    if (p->any_ended)
+        pthread_join(p->ended, NULL);
     pthread_cond_destroy(&p->work);
     pthread_cond_destroy(&p->gone);
     pthread_mutex_destroy(&p->lock);

@@ -22,7 +22,8 @@ struct pool *pool_new(unsigned max);
 int pool_submit(struct pool *p, struct pool_job *job);
 /* Takes it back.  False: it is running or has run.  Any thread. */
 bool pool_recall(struct pool *p, struct pool_job *job);
-/* Joins all threads and frees; what is queued is run first.  NULL is fine. */
+/* Joins all threads, their thread-local destructors included, and frees; what is queued is run
+ * first.  NULL is fine. */
 void pool_free(struct pool *p);
 
 #endif

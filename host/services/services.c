@@ -30,18 +30,24 @@ static const void *extension(void *arg, struct instance *in, const char *id)
     return NULL;
 }
 
-static void release(void *arg, struct instance *in)
+static void join(void *arg, struct instance *in)
 {
     (void)arg;
-    struct instance_services *own = in->services;
-    pool_free(own->work);
-    free(own);
+    pool_free(in->services->work);
+    in->services->work = NULL;
+}
+
+static void release(void *arg, struct instance *in)
+{
+    join(arg, in); /* one whose open() failed had no close() */
+    free(in->services);
     in->services = NULL;
 }
 
 struct engine_services services_for_engine(struct services *s)
 {
-    return (struct engine_services){.extension = extension, .release = release, .arg = s};
+    return (struct engine_services){
+        .extension = extension, .join = join, .release = release, .arg = s};
 }
 
 int services_open(uv_loop_t *loop, const struct settings *settings, struct services **ret,
