@@ -259,13 +259,14 @@ static void on_deliver(struct post *p)
 {
     struct op *op = container_of(p, struct op, post);
     struct instance *in = op->instance;
+    /* It counts no more, so that a plugin at its limit can begin the next one in the callback. */
+    list_remove(&op->in_instance);
+    table_remove(&in->engine->ops, op);
     if (!in->ops_muted) {
         op_enter(op);
         op->kind->deliver(op);
         op_leave(op);
     }
-    list_remove(&op->in_instance);
-    table_remove(&in->engine->ops, op);
     free(op->why);
     op->kind->release(op);
     if (in->drain)

@@ -187,8 +187,6 @@ static enum step begin(struct mock_op *op)
 static void deliver(struct mock_op *op)
 {
     mf_mock *m = op->mock;
-    if (!m->muted)
-        op->kind->deliver(op);
     pthread_mutex_lock(&m->lock);
     struct mock_op **at = &m->ops;
     while (*at != op)
@@ -196,6 +194,8 @@ static void deliver(struct mock_op *op)
     *at = op->next;
     m->op_count--;
     pthread_mutex_unlock(&m->lock);
+    if (!m->muted)
+        op->kind->deliver(op);
     free(op->why);
     op->kind->release(op);
 }

@@ -7,7 +7,8 @@
  * End.  For an mf_op that is not 0 the end callback runs exactly once, on the loop,
  * never inside the function that began the operation, and before close().  0: nothing
  * was begun and no callback will run: the call is not the plugin's or is over, an
- * argument is wrong, or the instance has MF_OPS_MAX operations; the log says which.
+ * argument is wrong, or the instance has MF_OPS_MAX operations; the log says which.  An operation
+ * counts until its end callback runs.
  * What the host or the world refuses (a right that is not granted, a host that does not
  * answer) is told in the callback.
  *
