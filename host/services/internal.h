@@ -13,12 +13,14 @@ struct services {
     uv_loop_t *loop;
     void (*closed)(void *arg);
     void *closed_arg;
+    bool closing; /* services_close() has begun */
 };
 
 /* What one instance has of the services.  Made when it first asks for one; given back when the
  * instance is freed, when it has no operation left. */
 struct instance_services {
-    struct pool *work; /* NULL until needed */
+    struct pool *work;   /* NULL until needed */
+    struct files *files; /* files.h; NULL until it asks for them */
 };
 
 /* One row a service. */
@@ -32,6 +34,7 @@ struct service {
 
 extern const struct mf_timer timer_vtable; /* timer.c */
 extern const struct mf_work work_vtable;   /* work.c */
+extern const struct mf_files files_vtable; /* files.c */
 
 static inline struct instance *instance_of_host(const mf_host *h)
 {

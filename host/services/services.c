@@ -1,4 +1,7 @@
-#include "services/internal.h"
+#include "services/files.h"
+
+/* Once the loop has ended there is a little time for the threads of files to tidy up. */
+enum { LEAVE_MS = 1000 };
 
 static const struct service table[] = {
     {.id = "manifold.timer/1", .vtable = &timer_vtable},
@@ -32,9 +35,10 @@ static const void *extension(void *arg, struct instance *in, const char *id)
 
 static void release(void *arg, struct instance *in)
 {
-    (void)arg;
+    struct services *s = arg;
     struct instance_services *own = in->services;
     pool_free(own->work);
+    files_leave(own->files, s->closing ? LEAVE_MS : 0);
     free(own);
     in->services = NULL;
 }
@@ -57,7 +61,7 @@ int services_open(uv_loop_t *loop, const struct settings *settings, struct servi
 
 void services_close(struct services *s, void (*done)(void *arg), void *arg)
 {
-    (void)s;
+    s->closing = true;
     done(arg);
 }
 
