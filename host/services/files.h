@@ -24,7 +24,7 @@
 #include "manifold/files.h"
 #include "services/internal.h"
 
-enum { FILES_THREADS = 4, FILES_BATCH = 256, FILES_WHY = 400 };
+enum { FILES_THREADS = 4, FILES_BATCH = 256, FILES_WHY = 512 };
 
 struct files_job;
 
@@ -41,6 +41,7 @@ struct files_quota {
 
 struct files_root {
     mf_root shown; /* its strings are owned; constant */
+    bool make;
     struct files_quota *quota;
     /* under files.lock */
     int fd; /* O_PATH; -1: not opened yet.  Once opened it stays until files_unref() */
@@ -52,6 +53,7 @@ struct files_root {
 struct files_root_spec {
     const char *grant, *path; /* those of one grant follow each other */
     bool write;
+    bool make; /* below the data directory: made, 0700, where it is not there */
     uint64_t quota;
 };
 
@@ -78,10 +80,10 @@ struct files_slot {
 };
 
 struct files {
-    atomic_uint refs;      /* the instance and every job and open file */
-    char *plugin;          /* owned; instance name */
-    char *denied;          /* owned; why there is no root, or why none holds a path */
-    struct grants *grants; /* owned; of which only what grants_check_root() needs; or NULL */
+    atomic_uint refs;     /* the instance and every job and open file */
+    char *plugin;         /* owned; instance name */
+    char *denied;         /* owned; why there is no root, or why none holds a path */
+    struct grants guards; /* only what grants_check_root() goes by */
     struct files_root *root;
     uint32_t roots;
     struct files_quota *quota; /* one a grant */
@@ -92,9 +94,10 @@ struct files {
     struct files_slot slot[MF_FILES_OPEN_MAX]; /* under lock */
 };
 
-/* NULL: no memory.  `why`: the sentence for when there are none, or none fits. */
-struct files *files_new(const char *plugin, const struct files_root_spec *spec, uint32_t count,
-                        const char *why);
+/* NULL: no memory.  `g`: the plugin's, for grants_check_root(); copied.  `why`: the sentence for
+ * when there are none, or none holds a path. */
+struct files *files_new(const char *plugin, const struct grants *g,
+                        const struct files_root_spec *spec, uint32_t count, const char *why);
 void files_ref(struct files *f);
 void files_unref(struct files *f);
 /* Closes what is open and gives the instance's share back, waiting at most `ms` for the threads. */

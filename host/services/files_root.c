@@ -14,6 +14,7 @@ static bool add_root(struct files *f, const struct files_root_spec *spec)
     while (len > 1 && spec->path[len - 1] == '/')
         len--;
     *r = (struct files_root){.fd = -1,
+                             .make = spec->make,
                              .shown = {.size = sizeof(mf_root),
                                        .flags = spec->write ? MF_ROOT_WRITE : 0,
                                        .grant = strdup(spec->grant),
@@ -29,8 +30,8 @@ static bool add_root(struct files *f, const struct files_root_spec *spec)
     return true;
 }
 
-struct files *files_new(const char *plugin, const struct files_root_spec *spec, uint32_t count,
-                        const char *why)
+struct files *files_new(const char *plugin, const struct grants *g,
+                        const struct files_root_spec *spec, uint32_t count, const char *why)
 {
     struct files *f = calloc(1, sizeof(*f));
     if (!f)
@@ -42,7 +43,8 @@ struct files *files_new(const char *plugin, const struct files_root_spec *spec, 
     f->root = calloc(count + 1, sizeof(*f->root));
     f->quota = calloc(count + 1, sizeof(*f->quota));
     f->pool = pool_new(FILES_THREADS);
-    bool good = f->plugin && f->denied && f->root && f->quota && f->pool;
+    bool good = f->plugin && f->denied && f->root && f->quota && f->pool &&
+                grants_copy_guards(g, &f->guards, NULL) == 0;
     for (uint32_t i = 0; good && i < count; i++)
         good = add_root(f, &spec[i]);
     if (good)
@@ -72,6 +74,7 @@ void files_unref(struct files *f)
     for (uint32_t i = 0; i < f->quotas; i++)
         pthread_mutex_destroy(&f->quota[i].lock);
     pthread_mutex_destroy(&f->lock);
+    grants_release(&f->guards);
     free(f->root);
     free(f->quota);
     free(f->plugin);
@@ -106,9 +109,30 @@ static int look_at_kernel(int fd)
     return again == -EPERM ? -ENOSYS : again < 0 ? again : 0;
 }
 
-static int open_root(struct files_job *job, struct files_root *r)
+/* The operator's path, not a plugin's: nothing is checked. */
+static void make_root(const char *path)
 {
-    int fd = open(r->shown.path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    char *part = strdup(path);
+    for (char *at = part; at && *at;) {
+        at += strspn(at, "/");
+        at += strcspn(at, "/");
+        char behind = *at;
+        *at = 0;
+        mkdir(part, 0700); /* whether it is there shows when it is opened */
+        *at = behind;
+    }
+    free(part);
+}
+
+static int open_root(struct files_job *job, const struct files_root *r)
+{
+    const int flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
+    struct err e;
+    int fd = open(r->shown.path, flags);
+    if (fd < 0 && errno == ENOENT && r->make) {
+        make_root(r->shown.path);
+        fd = open(r->shown.path, flags);
+    }
     if (fd < 0) {
         job_fail(job, "", errno);
         job_refuse(job, job->status, "the directory granted as files \"%s\" can't be opened: %s",
@@ -116,12 +140,15 @@ static int open_root(struct files_job *job, struct files_root *r)
         return -1;
     }
     int error = look_at_kernel(fd);
-    if (error) {
+    if (error)
         job_fail(job, "", error);
-        close(fd);
-        return -1;
-    }
-    return fd;
+    else if (grants_check_root(&job->files->guards, fd, r->shown.flags & MF_ROOT_WRITE,
+                               r->shown.path, &e))
+        job_refuse(job, MF_EDENIED, "%.*s", FILES_WHY - 1, e.text);
+    if (!job->status)
+        return fd;
+    close(fd);
+    return -1;
 }
 
 /* Several may open it at the same time; the first stays.  So no lock is held while one hangs. */

@@ -14,6 +14,7 @@ struct services {
     void (*closed)(void *arg);
     void *closed_arg;
     bool closing; /* services_close() has begun */
+    char *data;   /* owned; settings.data */
 };
 
 /* What one instance has of the services.  Made when it first asks for one; given back when the
@@ -35,6 +36,9 @@ struct service {
 extern const struct mf_timer timer_vtable; /* timer.c */
 extern const struct mf_work work_vtable;   /* work.c */
 extern const struct mf_files files_vtable; /* files.c */
+
+/* The files that the instance may use, in its services; files_open.c. */
+const void *files_open_service(struct services *s, struct instance *in);
 
 static inline struct instance *instance_of_host(const mf_host *h)
 {

@@ -6,6 +6,7 @@ enum { LEAVE_MS = 1000 };
 static const struct service table[] = {
     {.id = "manifold.timer/1", .vtable = &timer_vtable},
     {.id = "manifold.work/1", .vtable = &work_vtable},
+    {.id = "manifold.files/1", .open = files_open_service},
 };
 
 /* The instance's own part is made here, under a lock, since any thread may ask. */
@@ -51,10 +52,10 @@ struct engine_services services_for_engine(struct services *s)
 int services_open(uv_loop_t *loop, const struct settings *settings, struct services **ret,
                   struct err *e)
 {
-    (void)settings;
     (void)e;
     struct services *s = xcalloc(1, sizeof(*s));
     s->loop = loop;
+    s->data = xstrndup(settings->data, strlen(settings->data));
     *ret = s;
     return 0;
 }
@@ -67,5 +68,8 @@ void services_close(struct services *s, void (*done)(void *arg), void *arg)
 
 void services_free(struct services *s)
 {
+    if (!s)
+        return;
+    free(s->data);
     free(s);
 }
