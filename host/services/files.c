@@ -76,29 +76,32 @@ static void watch_release(struct op *op)
     }
 
 static const struct files_verb stat_verb = {
-    .kind = KIND("files.stat", deliver_stated, files_op_release), .run = run_stat};
+    .kind = KIND("files.stat", deliver_stated, files_op_release), .run = files_run_stat};
 static const struct files_verb open_verb = {
     .kind = KIND("files.open", deliver_stated, files_op_release),
-    .run = run_open,
-    .undo = undo_open};
+    .run = files_run_open,
+    .undo = files_undo_open};
 static const struct files_verb read_verb = {
-    .kind = KIND("files.read", deliver_read, files_op_release), .run = run_read};
-static const struct files_verb write_verb = {
-    .kind = KIND("files.write", deliver, files_op_release), .run = run_write, .undo = undo_write};
+    .kind = KIND("files.read", deliver_read, files_op_release), .run = files_run_read};
+static const struct files_verb write_verb = {.kind = KIND("files.write", deliver, files_op_release),
+                                             .run = files_run_write,
+                                             .undo = files_undo_write};
 static const struct files_verb commit_verb = {
-    .kind = KIND("files.commit", deliver, files_op_release), .run = run_commit};
-static const struct files_verb list_verb = {
-    .kind = KIND("files.list", deliver, files_op_release), .run = run_list, .seen = list_seen};
+    .kind = KIND("files.commit", deliver, files_op_release), .run = files_run_commit};
+static const struct files_verb list_verb = {.kind = KIND("files.list", deliver, files_op_release),
+                                            .run = files_run_list,
+                                            .seen = list_seen};
 static const struct files_verb make_directory_verb = {
-    .kind = KIND("files.make_directory", deliver, files_op_release), .run = run_make_directory};
+    .kind = KIND("files.make_directory", deliver, files_op_release),
+    .run = files_run_make_directory};
 static const struct files_verb move_verb = {.kind = KIND("files.move", deliver, files_op_release),
-                                            .run = run_move};
+                                            .run = files_run_move};
 static const struct files_verb remove_verb = {
-    .kind = KIND("files.remove", deliver, files_op_release), .run = run_remove};
+    .kind = KIND("files.remove", deliver, files_op_release), .run = files_run_remove};
 static const struct files_verb watch_verb = {.kind = KIND("files.watch", deliver, watch_release),
-                                             .run = run_watch,
-                                             .seen = watch_seen,
-                                             .stop = watch_stop};
+                                             .run = files_run_watch,
+                                             .seen = files_watch_seen,
+                                             .stop = files_watch_stop};
 
 /* --- What goes in --- */
 
@@ -122,21 +125,21 @@ static void check_place(struct files_job *job, const struct place *p)
     if (job->status)
         return;
     if (!f->roots)
-        job_refuse(job, MF_EDENIED, "%s", f->denied);
+        files_job_refuse(job, MF_EDENIED, "%s", f->denied);
     else if (p->root >= f->roots)
-        job_refuse(job, MF_EINVAL, "expected a root below %u, found %u", f->roots, p->root);
+        files_job_refuse(job, MF_EINVAL, "expected a root below %u, found %u", f->roots, p->root);
     else if (p->path.len > MF_FILES_PATH_MAX)
-        job_refuse(job, MF_EINVAL, "expected a path of at most %d bytes, found %zu",
-                   MF_FILES_PATH_MAX, p->path.len);
+        files_job_refuse(job, MF_EINVAL, "expected a path of at most %d bytes, found %zu",
+                         MF_FILES_PATH_MAX, p->path.len);
     else if (p->path.len && memchr(p->path.data, 0, p->path.len))
-        job_refuse(job, MF_EINVAL, "%s: expected a path without a NUL, found one with it",
-                   text_quoted((struct str){p->path.data, p->path.len}, shown));
+        files_job_refuse(job, MF_EINVAL, "%s: expected a path without a NUL, found one with it",
+                         text_quoted((struct str){p->path.data, p->path.len}, shown));
     else if (p->write && !(f->root[p->root].shown.flags & MF_ROOT_WRITE))
-        job_refuse(job, MF_EDENIED,
-                   "plugin %s may only read files \"%s\"; writing is granted by "
-                   "--grant %s.files.%s.mode=rw where its manifest asks for it",
-                   f->plugin, f->root[p->root].shown.grant, f->plugin,
-                   f->root[p->root].shown.grant);
+        files_job_refuse(job, MF_EDENIED,
+                         "plugin %s may only read files \"%s\"; writing is granted by "
+                         "--grant %s.files.%s.mode=rw where its manifest asks for it",
+                         f->plugin, f->root[p->root].shown.grant, f->plugin,
+                         f->root[p->root].shown.grant);
 }
 
 static const char *keep(char **at, mf_bytes path)
@@ -272,7 +275,8 @@ static mf_op files_open(const mf_host *h, mf_call call, uint32_t root, mf_bytes 
     job->flags = flags;
     fo->cb.stated = end;
     if (!job->status && !(job->has_slot = files_reserve(job->files, &job->slot)))
-        job_refuse(job, MF_ELIMIT, "expected at most %d open files at a time", MF_FILES_OPEN_MAX);
+        files_job_refuse(job, MF_ELIMIT, "expected at most %d open files at a time",
+                         MF_FILES_OPEN_MAX);
     return begin(h, call, fo);
 }
 
@@ -283,7 +287,7 @@ static struct files_op *new_op_of(const mf_host *h, const struct files_verb *ver
     struct files_op *fo = new_op(h, verb, NULL, NULL, arg);
     struct files_job *job = fo ? fo->job : NULL;
     if (job && !(job->file = files_get(job->files, file, take)))
-        job_refuse(job, MF_ESTALE, "expected an open file, found one that is not");
+        files_job_refuse(job, MF_ESTALE, "expected an open file, found one that is not");
     return fo;
 }
 
@@ -300,10 +304,11 @@ static mf_op files_read(const mf_host *h, mf_call call, mf_file file, uint64_t o
     job->max = max;
     fo->cb.read = end;
     if (!job->status && (max > MF_FILES_READ_MAX || offset > INT64_MAX - MF_FILES_READ_MAX))
-        job_refuse(job, MF_EINVAL, "expected at most %d bytes at an offset below 2^63, found %zu",
-                   MF_FILES_READ_MAX, max);
+        files_job_refuse(job, MF_EINVAL,
+                         "expected at most %d bytes at an offset below 2^63, found %zu",
+                         MF_FILES_READ_MAX, max);
     else if (!job->status && job->file->dir >= 0)
-        job_refuse(job, MF_EINVAL, "expected a file to be read, found one of MF_OPEN_CREATE");
+        files_job_refuse(job, MF_EINVAL, "expected a file to be read, found one of MF_OPEN_CREATE");
     return begin(h, call, fo);
 }
 
@@ -316,15 +321,15 @@ static mf_op files_write(const mf_host *h, mf_call call, mf_file file, mf_bytes 
     struct files_job *job = fo->job;
     fo->cb.end = end;
     if (!job->status && bytes.len > MF_FILES_WRITE_MAX)
-        job_refuse(job, MF_EINVAL, "expected at most %d bytes at a time, found %zu",
-                   MF_FILES_WRITE_MAX, bytes.len);
+        files_job_refuse(job, MF_EINVAL, "expected at most %d bytes at a time, found %zu",
+                         MF_FILES_WRITE_MAX, bytes.len);
     if (!job->status && open_file_claim(job->file, job) && bytes.len) {
         job->data = malloc(bytes.len);
         job->len = job->data ? bytes.len : 0;
         if (job->data)
             memcpy(job->data, bytes.data, bytes.len);
         else
-            job_refuse(job, MF_ENOMEM, "no memory for %zu bytes", bytes.len);
+            files_job_refuse(job, MF_ENOMEM, "no memory for %zu bytes", bytes.len);
     }
     return begin(h, call, fo);
 }
@@ -410,8 +415,8 @@ static mf_op files_watch(const mf_host *h, mf_call call, uint32_t root, mf_bytes
     fo->changed = changed;
     fo->cb.end = end;
     if (atomic_fetch_add(&fo->job->files->watching, 1) >= MF_FILES_WATCH_MAX)
-        job_refuse(fo->job, MF_ELIMIT, "expected at most %d watched directories at a time",
-                   MF_FILES_WATCH_MAX);
+        files_job_refuse(fo->job, MF_ELIMIT, "expected at most %d watched directories at a time",
+                         MF_FILES_WATCH_MAX);
     return begin(h, call, fo);
 }
 

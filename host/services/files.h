@@ -195,12 +195,12 @@ struct files_op {
 
 /* Makes it fail with the status and sentence of an errno, negative or not: `"path": no such file or
  * directory`. */
-void job_fail(struct files_job *job, const char *path, int error);
+void files_job_fail(struct files_job *job, const char *path, int error);
 /* The same in words of one's own. */
-void job_refuse(struct files_job *job, mf_status status, const char *fmt, ...)
+void files_job_refuse(struct files_job *job, mf_status status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* Nobody waits any more; for work that takes long. */
-bool job_is_left(struct files_job *job);
+bool files_job_is_left(struct files_job *job);
 static inline const struct files_verb *verb_of(const struct files_op *fo)
 {
     return container_of((struct op_kind *)(uintptr_t)fo->op.kind, struct files_verb, kind);
@@ -220,37 +220,37 @@ void files_op_end(struct files_op *fo);
 /* --- on the threads --- */
 
 /* The root's descriptor, opened if need be; -1, and the job has failed. */
-int job_root(struct files_job *job, uint32_t number, dev_t *ret_device);
+int files_job_root(struct files_job *job, uint32_t number, dev_t *ret_device);
 
 /* The file it has opened gets its handle. */
-void job_opened(struct files_job *job, struct open_file *file);
+void files_job_opened(struct files_job *job, struct open_file *file);
 
-void run_stat(struct files_job *job);
-void run_open(struct files_job *job);
-void undo_open(struct files_job *job);
-void run_read(struct files_job *job);
-void run_list(struct files_job *job);
-void run_create(struct files_job *job); /* of run_open() */
-void run_write(struct files_job *job);
-void undo_write(struct files_job *job);
-void run_commit(struct files_job *job);
-void run_make_directory(struct files_job *job);
-void run_move(struct files_job *job);
-void run_remove(struct files_job *job);
-void run_watch(struct files_job *job);
+void files_run_stat(struct files_job *job);
+void files_run_open(struct files_job *job);
+void files_undo_open(struct files_job *job);
+void files_run_read(struct files_job *job);
+void files_run_list(struct files_job *job);
+void files_run_create(struct files_job *job); /* of files_run_open() */
+void files_run_write(struct files_job *job);
+void files_undo_write(struct files_job *job);
+void files_run_commit(struct files_job *job);
+void files_run_make_directory(struct files_job *job);
+void files_run_move(struct files_job *job);
+void files_run_remove(struct files_job *job);
+void files_run_watch(struct files_job *job);
 
 /* Room for `bytes` more.  0, -EDQUOT over the limit, or another negative errno when it could not
  * be measured. */
-int quota_take(struct files_job *job, struct files_root *root, uint64_t bytes);
-/* The bytes of a quota_take() are written. */
-void quota_written(struct files_root *root, uint64_t bytes);
-void quota_give(struct files_root *root, uint64_t bytes);
+int files_quota_take(struct files_job *job, struct files_root *root, uint64_t bytes);
+/* The bytes of a files_quota_take() are written. */
+void files_quota_written(struct files_root *root, uint64_t bytes);
+void files_quota_give(struct files_root *root, uint64_t bytes);
 /* Something was moved: what lies below must be measured anew. */
-void quota_forget(struct files_root *root);
+void files_quota_forget(struct files_root *root);
 
 /* --- files_watch.c, on the loop --- */
 
-void watch_seen(struct files_op *fo);
-void watch_stop(struct files_op *fo);
+void files_watch_seen(struct files_op *fo);
+void files_watch_stop(struct files_op *fo);
 
 #endif

@@ -37,7 +37,7 @@ static const struct {
      "container, has not; paths are never checked by hand"},
 };
 
-void job_fail(struct files_job *job, const char *path, int error)
+void files_job_fail(struct files_job *job, const char *path, int error)
 {
     char shown[TEXT_SHOWN];
     const char *text = NULL;
@@ -53,7 +53,7 @@ void job_fail(struct files_job *job, const char *path, int error)
              text ? text : strerror(job->error));
 }
 
-void job_refuse(struct files_job *job, mf_status status, const char *fmt, ...)
+void files_job_refuse(struct files_job *job, mf_status status, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
@@ -62,7 +62,7 @@ void job_refuse(struct files_job *job, mf_status status, const char *fmt, ...)
     job->status = status;
 }
 
-bool job_is_left(struct files_job *job)
+bool files_job_is_left(struct files_job *job)
 {
     return atomic_load(&job->state) == JOB_LEFT;
 }
@@ -125,7 +125,7 @@ static void on_done(struct op *op)
 static void on_thread(struct pool_job *pool)
 {
     struct files_job *job = container_of(pool, struct files_job, pool);
-    if (job->status == MF_OK && !job_is_left(job))
+    if (job->status == MF_OK && !files_job_is_left(job))
         job->verb->run(job);
     enum job_state expected = JOB_QUEUED;
     if (atomic_compare_exchange_strong(&job->state, &expected, JOB_DONE)) {
@@ -145,7 +145,7 @@ void files_op_again(struct files_op *fo)
     if (pool_submit(job->files->pool, &job->pool) == 0)
         return;
     atomic_store(&job->state, JOB_DONE);
-    job_refuse(job, MF_ENOMEM, "no thread can be made for it");
+    files_job_refuse(job, MF_ENOMEM, "no thread can be made for it");
     files_op_end(fo);
 }
 

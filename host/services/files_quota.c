@@ -35,7 +35,7 @@ static int walk(struct walk *w, int fd, unsigned depth)
         if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0 ||
             fstatat(fd, d->d_name, &st, AT_SYMLINK_NOFOLLOW))
             continue;
-        if (job_is_left(w->job))
+        if (files_job_is_left(w->job))
             r = -ECANCELED;
         else if (++w->entries > ENTRIES_MAX)
             r = -EOVERFLOW;
@@ -60,7 +60,7 @@ static int measure(struct files_job *job, struct files_quota *q)
     for (uint32_t i = 0; !r && i < f->roots; i++) {
         if (f->root[i].quota != q)
             continue;
-        int root = job_root(job, i, &w.device);
+        int root = files_job_root(job, i, &w.device);
         if (root < 0)
             return -job->error;
         int fd = beneath_open(root, "", O_RDONLY | O_DIRECTORY);
@@ -81,7 +81,7 @@ static bool fits(const struct files_quota *q, uint64_t bytes)
     return q->used <= q->limit && bytes <= q->limit - q->used;
 }
 
-int quota_take(struct files_job *job, struct files_root *root, uint64_t bytes)
+int files_quota_take(struct files_job *job, struct files_root *root, uint64_t bytes)
 {
     struct files_quota *q = root->quota;
     if (!q->limit)
@@ -100,7 +100,7 @@ int quota_take(struct files_job *job, struct files_root *root, uint64_t bytes)
     return r;
 }
 
-void quota_written(struct files_root *root, uint64_t bytes)
+void files_quota_written(struct files_root *root, uint64_t bytes)
 {
     struct files_quota *q = root->quota;
     if (!q->limit)
@@ -110,7 +110,7 @@ void quota_written(struct files_root *root, uint64_t bytes)
     pthread_mutex_unlock(&q->lock);
 }
 
-void quota_give(struct files_root *root, uint64_t bytes)
+void files_quota_give(struct files_root *root, uint64_t bytes)
 {
     struct files_quota *q = root->quota;
     if (!q->limit)
@@ -120,7 +120,7 @@ void quota_give(struct files_root *root, uint64_t bytes)
     pthread_mutex_unlock(&q->lock);
 }
 
-void quota_forget(struct files_root *root)
+void files_quota_forget(struct files_root *root)
 {
     struct files_quota *q = root->quota;
     if (!q->limit)

@@ -44,7 +44,7 @@ static bool tell(struct files_job *job, int fd)
     char real[PATH_MAX];
     int error = stat_at(fd, "", &job->stat);
     if (error) {
-        job_fail(job, job->path, error);
+        files_job_fail(job, job->path, error);
         return false;
     }
     beneath_path(fd, real);
@@ -52,14 +52,14 @@ static bool tell(struct files_job *job, int fd)
     return true;
 }
 
-void run_stat(struct files_job *job)
+void files_run_stat(struct files_job *job)
 {
-    int root = job_root(job, job->root, NULL);
+    int root = files_job_root(job, job->root, NULL);
     if (root < 0)
         return;
     int fd = beneath_open(root, job->path, O_PATH | (job->flags & MF_STAT_LINK ? O_NOFOLLOW : 0));
     if (fd < 0) {
-        job_fail(job, job->path, fd);
+        files_job_fail(job, job->path, fd);
         return;
     }
     tell(job, fd);
@@ -68,26 +68,26 @@ void run_stat(struct files_job *job)
 
 /* --- Opening and reading --- */
 
-void run_open(struct files_job *job)
+void files_run_open(struct files_job *job)
 {
     if (job->flags & MF_OPEN_CREATE) {
-        run_create(job);
+        files_run_create(job);
         return;
     }
     dev_t device;
-    int root = job_root(job, job->root, &device);
+    int root = files_job_root(job, job->root, &device);
     if (root < 0)
         return;
     int fd = beneath_open_file(root, device, job->path);
     if (fd < 0) {
-        job_fail(job, job->path, fd);
+        files_job_fail(job, job->path, fd);
         return;
     }
     struct open_file *file = tell(job, fd) ? calloc(1, sizeof(*file)) : NULL;
     if (!file) {
         close(fd);
         if (!job->status)
-            job_fail(job, job->path, ENOMEM);
+            files_job_fail(job, job->path, ENOMEM);
         return;
     }
     atomic_init(&file->refs, 1);
@@ -95,23 +95,23 @@ void run_open(struct files_job *job)
     file->fd = fd;
     file->root = &job->files->root[job->root];
     file->dir = -1;
-    job_opened(job, file);
+    files_job_opened(job, file);
 }
 
-void job_opened(struct files_job *job, struct open_file *file)
+void files_job_opened(struct files_job *job, struct open_file *file)
 {
     job->has_slot = false;
     job->handle = files_add(job->files, job->slot, file);
 }
 
-void undo_open(struct files_job *job)
+void files_undo_open(struct files_job *job)
 {
     struct open_file *file = job->handle ? files_get(job->files, job->handle, true) : NULL;
     if (file)
         open_file_put(file, true);
 }
 
-void run_read(struct files_job *job)
+void files_run_read(struct files_job *job)
 {
     struct open_file *file = job->file;
     struct stat st;
@@ -124,16 +124,16 @@ void run_read(struct files_job *job)
     }
     job->data = malloc(job->max ? job->max : 1);
     if (!job->data) {
-        job_refuse(job, MF_ENOMEM, "no memory for %zu bytes", job->max);
+        files_job_refuse(job, MF_ENOMEM, "no memory for %zu bytes", job->max);
         return;
     }
-    while (job->len < job->max && !job_is_left(job)) {
+    while (job->len < job->max && !files_job_is_left(job)) {
         ssize_t n = pread(file->fd, job->data + job->len, job->max - job->len,
                           (off_t)(job->offset + job->len));
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            job_fail(job, "", errno);
+            files_job_fail(job, "", errno);
         if (n <= 0)
             break;
         job->len += (size_t)n;
@@ -144,19 +144,19 @@ void run_read(struct files_job *job)
 
 static struct listing *open_listing(struct files_job *job)
 {
-    int root = job_root(job, job->root, NULL);
+    int root = files_job_root(job, job->root, NULL);
     if (root < 0)
         return NULL;
     int fd = beneath_open(root, job->path, O_RDONLY | O_DIRECTORY | O_NONBLOCK);
     if (fd < 0) {
-        job_fail(job, job->path, fd);
+        files_job_fail(job, job->path, fd);
         return NULL;
     }
     struct listing *l = malloc(sizeof(*l));
     if (l)
         *l = (struct listing){.dir = fdopendir(fd)};
     if (!l || !l->dir) {
-        job_fail(job, job->path, ENOMEM);
+        files_job_fail(job, job->path, ENOMEM);
         free(l);
         close(fd);
         return NULL;
@@ -195,17 +195,17 @@ static void add_entry(struct files_job *job, const struct dirent *d)
 }
 
 /* One batch; files_list_seen() asks for the next. */
-void run_list(struct files_job *job)
+void files_run_list(struct files_job *job)
 {
     if (!job->listing && !(job->listing = open_listing(job)))
         return;
     struct listing *l = job->listing;
     l->count = 0;
-    while (l->count < FILES_BATCH && !job_is_left(job)) {
+    while (l->count < FILES_BATCH && !files_job_is_left(job)) {
         errno = 0;
         const struct dirent *d = readdir(l->dir);
         if (!d && errno)
-            job_fail(job, job->path, errno);
+            files_job_fail(job, job->path, errno);
         if (!d) {
             l->end = true;
             closedir(l->dir);

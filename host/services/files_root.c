@@ -134,17 +134,18 @@ static int open_root(struct files_job *job, const struct files_root *r)
         fd = open(r->shown.path, flags);
     }
     if (fd < 0) {
-        job_fail(job, "", errno);
-        job_refuse(job, job->status, "the directory granted as files \"%s\" can't be opened: %s",
-                   r->shown.grant, strerror(job->error));
+        files_job_fail(job, "", errno);
+        files_job_refuse(job, job->status,
+                         "the directory granted as files \"%s\" can't be opened: %s",
+                         r->shown.grant, strerror(job->error));
         return -1;
     }
     int error = look_at_kernel(fd);
     if (error)
-        job_fail(job, "", error);
+        files_job_fail(job, "", error);
     else if (grants_check_root(&job->files->guards, fd, r->shown.flags & MF_ROOT_WRITE,
                                r->shown.path, &e))
-        job_refuse(job, MF_EDENIED, "%.*s", FILES_WHY - 1, e.text);
+        files_job_refuse(job, MF_EDENIED, "%.*s", FILES_WHY - 1, e.text);
     if (!job->status)
         return fd;
     close(fd);
@@ -171,7 +172,7 @@ static int keep_root(struct files *f, struct files_root *r, int fd)
     return kept;
 }
 
-int job_root(struct files_job *job, uint32_t number, dev_t *ret_device)
+int files_job_root(struct files_job *job, uint32_t number, dev_t *ret_device)
 {
     struct files_root *r = &job->files->root[number];
     pthread_mutex_lock(&job->files->lock);
@@ -241,11 +242,12 @@ bool open_file_claim(struct open_file *file, struct files_job *job)
         file->busy = job->has_busy = true;
     pthread_mutex_unlock(&file->files->lock);
     if (file->dir < 0)
-        job_refuse(job, MF_EINVAL, "expected a file of MF_OPEN_CREATE, found one to be read");
+        files_job_refuse(job, MF_EINVAL, "expected a file of MF_OPEN_CREATE, found one to be read");
     else if (busy)
-        job_refuse(job, MF_EINVAL, "expected one write at a time, found one that has not ended");
+        files_job_refuse(job, MF_EINVAL,
+                         "expected one write at a time, found one that has not ended");
     else if (broken)
-        job_refuse(job, MF_EIO, "a write to this file has failed: it can only be closed");
+        files_job_refuse(job, MF_EIO, "a write to this file has failed: it can only be closed");
     return !job->status;
 }
 
@@ -270,7 +272,7 @@ static void close_now(struct pool_job *closing)
     if (file->dir >= 0) {
         if (*file->temporary) {
             unlinkat(file->dir, file->temporary, 0);
-            quota_give(file->root, file->written);
+            files_quota_give(file->root, file->written);
         }
         close(file->dir);
     }

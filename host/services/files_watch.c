@@ -12,23 +12,23 @@
 /* A turn of the loop reads at most TURNS times so much. */
 enum { EVENTS_BYTES = 8192, TURNS = 8 };
 
-void run_watch(struct files_job *job)
+void files_run_watch(struct files_job *job)
 {
     const uint32_t mask = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_MODIFY |
                           IN_CLOSE_WRITE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
-    int root = job_root(job, job->root, NULL);
+    int root = files_job_root(job, job->root, NULL);
     if (root < 0)
         return;
     int dir = beneath_open(root, job->path, O_PATH | O_DIRECTORY);
     if (dir < 0) {
-        job_fail(job, job->path, dir);
+        files_job_fail(job, job->path, dir);
         return;
     }
     char self[32];
     snprintf(self, sizeof(self), "/proc/self/fd/%d", dir);
     job->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (job->fd < 0 || inotify_add_watch(job->fd, self, mask) < 0)
-        job_fail(job, job->path, errno);
+        files_job_fail(job, job->path, errno);
     close(dir);
 }
 
@@ -42,7 +42,7 @@ static void end(struct files_op *fo, mf_status status, const char *why)
 {
     if (uv_is_closing((uv_handle_t *)&fo->poll))
         return;
-    job_refuse(fo->job, status, "%s", why);
+    files_job_refuse(fo->job, status, "%s", why);
     uv_close((uv_handle_t *)&fo->poll, on_closed);
 }
 
@@ -87,7 +87,7 @@ static void on_events(uv_poll_t *h, int status, int events)
         end(fo, MF_ECANCELED, "");
 }
 
-void watch_seen(struct files_op *fo)
+void files_watch_seen(struct files_op *fo)
 {
     if (fo->op.aborted) {
         op_end(&fo->op, MF_ECANCELED);
@@ -95,7 +95,7 @@ void watch_seen(struct files_op *fo)
     }
     int r = uv_poll_init(op_loop(&fo->op), &fo->poll, fo->job->fd);
     if (r) {
-        job_refuse(fo->job, MF_EIO, "%s", uv_strerror(r));
+        files_job_refuse(fo->job, MF_EIO, "%s", uv_strerror(r));
         files_op_end(fo);
         return;
     }
@@ -103,7 +103,7 @@ void watch_seen(struct files_op *fo)
     uv_poll_start(&fo->poll, UV_READABLE, on_events);
 }
 
-void watch_stop(struct files_op *fo)
+void files_watch_stop(struct files_op *fo)
 {
     if (fo->polling)
         end(fo, MF_ECANCELED, "");

@@ -15,16 +15,16 @@
 static bool parent_of(struct files_job *job, uint32_t number, const char *path, int *ret_dir,
                       char ret_name[NAME_MAX + 1])
 {
-    int root = job_root(job, number, NULL);
+    int root = files_job_root(job, number, NULL);
     if (root < 0)
         return false;
     int r = beneath_parent(root, path, ret_dir, ret_name);
     if (r == -EINVAL)
-        job_refuse(job, MF_EINVAL, "expected a path that ends in the name of an entry");
+        files_job_refuse(job, MF_EINVAL, "expected a path that ends in the name of an entry");
     if (r == -EINVAL)
         job->error = EINVAL;
     else if (r)
-        job_fail(job, path, r);
+        files_job_fail(job, path, r);
     return r == 0;
 }
 
@@ -72,13 +72,13 @@ static int open_temporary(struct open_file *file, mode_t mode)
     return fd;
 }
 
-void run_create(struct files_job *job)
+void files_run_create(struct files_job *job)
 {
     struct open_file *file = calloc(1, sizeof(*file));
     mode_t mode;
     uint64_t bytes;
     if (!file) {
-        job_fail(job, job->path, ENOMEM);
+        files_job_fail(job, job->path, ENOMEM);
         return;
     }
     if (!parent_of(job, job->root, job->path, &file->dir, file->name)) {
@@ -90,7 +90,7 @@ void run_create(struct files_job *job)
     if (!r)
         r = file->fd = open_temporary(file, mode);
     if (r < 0) {
-        job_fail(job, job->path, r);
+        files_job_fail(job, job->path, r);
         close(file->dir);
         free(file);
         return;
@@ -98,7 +98,7 @@ void run_create(struct files_job *job)
     atomic_init(&file->refs, 1);
     files_ref(file->files = job->files);
     file->root = &job->files->root[job->root];
-    job_opened(job, file);
+    files_job_opened(job, file);
 }
 
 static void fail_quota(struct files_job *job, struct files_root *root, int error)
@@ -106,14 +106,16 @@ static void fail_quota(struct files_job *job, struct files_root *root, int error
     struct files_quota *q = root->quota;
     char limit[UNITS_SHOWN];
     if (error == -EDQUOT)
-        job_refuse(job, MF_ENOSPC, "the quota of files \"%s\" is full: expected at most %s in all",
-                   root->shown.grant, units_show_size(q->limit, limit));
+        files_job_refuse(job, MF_ENOSPC,
+                         "the quota of files \"%s\" is full: expected at most %s in all",
+                         root->shown.grant, units_show_size(q->limit, limit));
     else if (error == -EOVERFLOW)
-        job_refuse(job, MF_ENOSPC,
-                   "the quota of files \"%s\" can't be measured: too many entries or too deep",
-                   root->shown.grant);
+        files_job_refuse(
+            job, MF_ENOSPC,
+            "the quota of files \"%s\" can't be measured: too many entries or too deep",
+            root->shown.grant);
     else
-        job_fail(job, root->shown.grant, error);
+        files_job_fail(job, root->shown.grant, error);
     job->error = -error;
 }
 
@@ -122,7 +124,7 @@ static int write_all(struct files_job *job)
 {
     size_t done = 0;
     while (done < job->len) {
-        if (job_is_left(job))
+        if (files_job_is_left(job))
             return -ECANCELED;
         ssize_t n = write(job->file->fd, job->data + done, job->len - done);
         if (n < 0 && errno != EINTR)
@@ -132,25 +134,25 @@ static int write_all(struct files_job *job)
     return 0;
 }
 
-void run_write(struct files_job *job)
+void files_run_write(struct files_job *job)
 {
     struct open_file *file = job->file;
-    int r = quota_take(job, file->root, job->len);
+    int r = files_quota_take(job, file->root, job->len);
     if (r) {
         fail_quota(job, file->root, r);
         open_file_break(file);
         return;
     }
     r = write_all(job);
-    quota_written(file->root, job->len);
+    files_quota_written(file->root, job->len);
     file->written += job->len; /* all of it counts until the file is closed or in place */
     if (r) {
-        job_fail(job, file->name, r);
+        files_job_fail(job, file->name, r);
         open_file_break(file);
     }
 }
 
-void undo_write(struct files_job *job)
+void files_undo_write(struct files_job *job)
 {
     if (job->file)
         open_file_break(job->file);
@@ -183,15 +185,15 @@ static int put_in_place(struct open_file *file)
     if (r)
         return r;
     file->temporary[0] = 0;
-    quota_give(file->root, bytes);
+    files_quota_give(file->root, bytes);
     return flush_directory(file->dir);
 }
 
-void run_commit(struct files_job *job)
+void files_run_commit(struct files_job *job)
 {
     int r = put_in_place(job->file);
     if (r)
-        job_fail(job, job->file->name, r);
+        files_job_fail(job, job->file->name, r);
 }
 
 /* --- Names --- */
@@ -227,7 +229,7 @@ static int make_all(struct files_job *job, int root, char *path)
     int r = is_there(root, path);
     if (r != -ENOENT)
         return r;
-    for (char *at = path; *at && !job_is_left(job);) {
+    for (char *at = path; *at && !files_job_is_left(job);) {
         char *end = at + strspn(at, "/");
         end += strcspn(end, "/");
         char behind = *end;
@@ -245,19 +247,19 @@ static int make_all(struct files_job *job, int root, char *path)
     return r == -ENOENT ? -EEXIST : r;
 }
 
-void run_make_directory(struct files_job *job)
+void files_run_make_directory(struct files_job *job)
 {
-    int root = job_root(job, job->root, NULL);
+    int root = files_job_root(job, job->root, NULL);
     if (root < 0)
         return;
     char *path = strdup(job->path);
     int r = path ? make_all(job, root, path) : -ENOMEM;
     free(path);
     if (r)
-        job_fail(job, job->path, r);
+        files_job_fail(job, job->path, r);
 }
 
-void run_move(struct files_job *job)
+void files_run_move(struct files_job *job)
 {
     struct files_root *from_root = &job->files->root[job->root];
     struct files_root *to_root = &job->files->root[job->to_root];
@@ -273,17 +275,17 @@ void run_move(struct files_job *job)
     close(from_dir);
     close(to_dir);
     if (r == -EXDEV) {
-        job_refuse(job, MF_ENOTSUP, "it can't be moved to another file system");
+        files_job_refuse(job, MF_ENOTSUP, "it can't be moved to another file system");
         job->error = EXDEV;
     } else if (r) {
-        job_fail(job, r == -EEXIST ? job->to_path : job->path, r);
+        files_job_fail(job, r == -EEXIST ? job->to_path : job->path, r);
     } else if (from_root->quota != to_root->quota) {
-        quota_forget(from_root);
-        quota_forget(to_root);
+        files_quota_forget(from_root);
+        files_quota_forget(to_root);
     }
 }
 
-void run_remove(struct files_job *job)
+void files_run_remove(struct files_job *job)
 {
     char name[NAME_MAX + 1];
     struct stat st;
@@ -293,8 +295,8 @@ void run_remove(struct files_job *job)
     bool known = fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
     bool folder = known && S_ISDIR(st.st_mode);
     if (unlinkat(dir, name, folder ? AT_REMOVEDIR : 0))
-        job_fail(job, job->path, errno);
+        files_job_fail(job, job->path, errno);
     else if (known && S_ISREG(st.st_mode))
-        quota_give(&job->files->root[job->root], (uint64_t)st.st_size);
+        files_quota_give(&job->files->root[job->root], (uint64_t)st.st_size);
     close(dir);
 }
