@@ -117,6 +117,10 @@ const struct http_grant *grants_http_for(const struct grants *g, struct str host
  */
 int grants_check_root(const struct grants *g, int fd, bool write, const char *shown, struct err *e);
 
+/* In *ret, which is empty, what grants_check_root() goes by and nothing else: for threads that may
+ * outlive the manifest.  To be given to grants_release().  0 or -ENOMEM. */
+int grants_copy_guards(const struct grants *g, struct grants *ret, struct err *e);
+
 /* Called by manifest_free(). */
 void grants_release(struct grants *g);
 /* Both give the same rights, secrets included? */

@@ -169,6 +169,15 @@ int grant_guard(struct granting *of, struct err *e)
     return r || s->lock == LOCK_NONE ? r : guard_file(g, "the lock file", s->lock_file, e);
 }
 
+int grants_copy_guards(const struct grants *g, struct grants *ret, struct err *e)
+{
+    ret->guarded = calloc(g->guarded_count + 1, sizeof(*ret->guarded));
+    int r = ret->guarded ? 0 : err_set(e, -ENOMEM, "out of memory");
+    for (uint32_t i = 0; !r && i < g->guarded_count; i++) /* their paths are absolute */
+        r = guard(ret, g->guarded[i].what, g->guarded[i].path.p, e);
+    return r;
+}
+
 void grant_guard_release(struct grants *g)
 {
     free(g->guarded);

@@ -14,11 +14,26 @@ struct pool {
     pthread_cond_t work, gone; /* CLOCK_MONOTONIC */
     struct list jobs;          /* under lock, as all below */
     unsigned queued, threads, idle, max;
-    bool stopping;
+    bool stopping, left; /* left: the last thread frees it */
     /* The thread that ended last.  It joins the one before it, so to join it is to join all. */
     bool any_ended;
     pthread_t ended;
 };
+
+/* All threads have ended. */
+static void join(struct pool *p)
+{
+    if (p->any_ended)
+        pthread_join(p->ended, NULL);
+}
+
+static void release(struct pool *p)
+{
+    pthread_cond_destroy(&p->work);
+    pthread_cond_destroy(&p->gone);
+    pthread_mutex_destroy(&p->lock);
+    free(p);
+}
 
 static void *thread_main(void *arg)
 {
@@ -48,9 +63,14 @@ static void *thread_main(void *arg)
     p->ended = pthread_self();
     p->threads--;
     pthread_cond_broadcast(&p->gone);
+    bool last = p->left && !p->threads;
     pthread_mutex_unlock(&p->lock);
     if (any)
         pthread_join(before, NULL);
+    if (last) { /* nobody waits for this one */
+        pthread_detach(pthread_self());
+        release(p);
+    }
     return NULL;
 }
 
@@ -107,20 +127,47 @@ bool pool_recall(struct pool *p, struct pool_job *job)
     return waits;
 }
 
+/* With the lock held. */
+static void stop(struct pool *p)
+{
+    p->stopping = true;
+    pthread_cond_broadcast(&p->work);
+}
+
 void pool_free(struct pool *p)
 {
     if (!p)
         return;
     pthread_mutex_lock(&p->lock);
-    p->stopping = true;
-    pthread_cond_broadcast(&p->work);
+    stop(p);
     while (p->threads)
         pthread_cond_wait(&p->gone, &p->lock);
     pthread_mutex_unlock(&p->lock);
-    if (p->any_ended)
-        pthread_join(p->ended, NULL);
-    pthread_cond_destroy(&p->work);
-    pthread_cond_destroy(&p->gone);
-    pthread_mutex_destroy(&p->lock);
-    free(p);
+    join(p);
+    release(p);
+}
+
+void pool_leave(struct pool *p, unsigned ms)
+{
+    if (!p)
+        return;
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    pthread_mutex_lock(&p->lock);
+    stop(p);
+    while (p->threads && pthread_cond_timedwait(&p->gone, &p->lock, &until) == 0)
+        ;
+    bool none = !p->threads;
+    p->left = true;
+    pthread_mutex_unlock(&p->lock);
+    if (none) {
+        join(p);
+        release(p);
+    }
 }

@@ -25,5 +25,8 @@ bool pool_recall(struct pool *p, struct pool_job *job);
 /* Joins all threads, their thread-local destructors included, and frees; what is queued is run
  * first.  NULL is fine. */
 void pool_free(struct pool *p);
+/* The same, but waits at most `ms`: after that the last thread frees it, whenever that may be.  For
+ * pools whose threads may hang, and need nothing that is freed meanwhile.  NULL is fine. */
+void pool_leave(struct pool *p, unsigned ms);
 
 #endif

@@ -13,12 +13,15 @@ struct services {
     uv_loop_t *loop;
     void (*closed)(void *arg);
     void *closed_arg;
+    bool closing; /* services_close() has begun */
+    char *data;   /* owned; settings.data */
 };
 
 /* What one instance has of the services.  Made when it first asks for one; given back when the
  * instance is freed, when it has no operation left. */
 struct instance_services {
-    struct pool *work; /* NULL until needed */
+    struct pool *work;   /* NULL until needed */
+    struct files *files; /* files.h; NULL until it asks for them */
 };
 
 /* One row a service. */
@@ -32,6 +35,10 @@ struct service {
 
 extern const struct mf_timer timer_vtable; /* timer.c */
 extern const struct mf_work work_vtable;   /* work.c */
+extern const struct mf_files files_vtable; /* files.c */
+
+/* The files that the instance may use, in its services; files_open.c. */
+const void *files_open_service(struct services *s, struct instance *in);
 
 static inline struct instance *instance_of_host(const mf_host *h)
 {

@@ -1,8 +1,12 @@
-#include "services/internal.h"
+#include "services/files.h"
+
+/* Once the loop has ended there is a little time for the threads of files to tidy up. */
+enum { LEAVE_MS = 1000 };
 
 static const struct service table[] = {
     {.id = "manifold.timer/1", .vtable = &timer_vtable},
     {.id = "manifold.work/1", .vtable = &work_vtable},
+    {.id = "manifold.files/1", .open = files_open_service},
 };
 
 /* The instance's own part is made here, under a lock, since any thread may ask. */
@@ -39,7 +43,9 @@ static void join(void *arg, struct instance *in)
 
 static void release(void *arg, struct instance *in)
 {
+    struct services *s = arg;
     join(arg, in); /* one whose open() failed had no close() */
+    files_leave(in->services->files, s->closing ? LEAVE_MS : 0);
     free(in->services);
     in->services = NULL;
 }
@@ -53,21 +59,24 @@ struct engine_services services_for_engine(struct services *s)
 int services_open(uv_loop_t *loop, const struct settings *settings, struct services **ret,
                   struct err *e)
 {
-    (void)settings;
     (void)e;
     struct services *s = xcalloc(1, sizeof(*s));
     s->loop = loop;
+    s->data = xstrndup(settings->data, strlen(settings->data));
     *ret = s;
     return 0;
 }
 
 void services_close(struct services *s, void (*done)(void *arg), void *arg)
 {
-    (void)s;
+    s->closing = true;
     done(arg);
 }
 
 void services_free(struct services *s)
 {
+    if (!s)
+        return;
+    free(s->data);
     free(s);
 }
