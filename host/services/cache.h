@@ -16,7 +16,7 @@
 #include "base/list.h"
 #include "config/settings.h"
 
-enum { CACHE_KEY_MAX = 1024, CACHE_VALUE_MAX = 4 << 20, CACHE_PIECES = 4 };
+enum { CACHE_KEY_MAX = 1024, CACHE_VALUE_MAX = 4 << 20 };
 
 struct cache;
 struct cache_space; /* lives as long as the cache */
@@ -32,8 +32,8 @@ enum cache_use {
     CACHE_VALUES, /* what a plugin keeps by cache/1 */
     CACHE_RESULTS /* results of its tools and resources */
 };
-/* The space of an instance, made when first asked for.  The name comes from the host, never from a
- * plugin.  Generations of an instance share it. */
+/* The space of an instance, made when first asked for; NULL: no memory for the cache's tables.  The
+ * name comes from the host, never from a plugin.  Generations of an instance share it. */
 struct cache_space *cache_space(struct cache *c, enum cache_use use, struct str instance);
 
 /* --- reading --- */
@@ -81,7 +81,7 @@ void cache_release(struct cache_space *s, const struct cache_value *v);
 
 /* --- writing --- */
 
-/* Stores the pieces (at most CACHE_PIECES), one behind the other, as the key's value, for `ttl` ns
+/* Stores the pieces, one behind the other, as the key's value, for `ttl` ns
  * (1 ms at least).  All is copied.  `since`: the stamp of the miss for which the value was made;
  * NULL: it is as of now.  0, or why it is not kept: -E2BIG (key, or value over CACHE_VALUE_MAX),
  * -EINVAL (ttl), -ESTALE (invalidated since), -ENOMEM.  That Redis does not take it is no error. */
@@ -97,6 +97,7 @@ int cache_delete_prefix(struct cache_space *s, struct str prefix);
 
 enum cache_link {
     CACHE_LINK_NONE,       /* no Redis in the config */
+    CACHE_LINK_IDLE,       /* nobody has used the cache yet */
     CACHE_LINK_CONNECTING, /* or waiting to try again */
     CACHE_LINK_UP,
     CACHE_LINK_SILENT /* connected, but it does not answer: it is not asked until it does */
