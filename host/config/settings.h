@@ -49,6 +49,20 @@ struct instance_spec {
 
 enum lock_mode { LOCK_NONE, LOCK_WARN, LOCK_ENFORCE };
 
+enum cache_redis { CACHE_REDIS_NONE, CACHE_REDIS_TCP, CACHE_REDIS_UNIX };
+
+/* `cache`: see host/services/cache.h.  Strings: NUL-terminated, owned. */
+struct cache_spec {
+    uint64_t memory; /* bytes */
+    enum cache_redis redis;
+    char *where;       /* host name, address, or path of the socket; NULL: none */
+    uint16_t port;     /* CACHE_REDIS_TCP */
+    uint32_t database; /* CACHE_REDIS_TCP */
+    char *password;    /* NULL: none.  Never shown anywhere */
+    char *name_space;  /* in front of every key */
+    uint64_t timeout;  /* ns, of one operation */
+};
+
 struct source {
     char *path;        /* owned; "~" expanded */
     struct str prefix; /* {NULL,0}: not set */
