@@ -14,6 +14,7 @@
 #include "engine/instance.h"
 #include "engine/op.h"
 #include "engine/pool.h"
+#include "engine/trace.h"
 #include "engine/watchdog.h"
 #include "engine/window.h"
 
@@ -94,6 +95,7 @@ struct call {
     struct list waiting;        /* in instance.waiting */
     struct pool_job job;        /* blocking */
     struct list ops;            /* struct op.in_call: what was begun for it */
+    struct trace *trace;        /* owned; NULL: its client sent none */
     struct buf input; /* copy of args, uri and meta, where they must outlive call_start() */
     struct str args, uri, meta;
     struct call *next_free;
