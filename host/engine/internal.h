@@ -263,8 +263,6 @@ const char *instance_check(struct instance *in);
 /* --- core.c: the functions a plugin sees --- */
 
 void host_vtable_fill(mf_host *h);
-/* limits.log: may it write one more line now?  Any thread. */
-bool log_admits(struct instance *in);
 static inline struct instance *instance_of(const mf_host *h)
 {
     return container_of((mf_host *)(uintptr_t)h, struct instance, host);

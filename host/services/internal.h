@@ -7,10 +7,12 @@
 #include "base/clock.h"
 #include "engine/op.h"
 #include "engine/pool.h"
+#include "services/http.h"
 #include "services/services.h"
 
 struct services {
     uv_loop_t *loop;
+    struct http *http;
     void (*closed)(void *arg);
     void *closed_arg;
 };
@@ -19,6 +21,7 @@ struct services {
  * instance is freed, when it has no operation left. */
 struct instance_services {
     struct pool *work; /* NULL until needed */
+    struct http_instance http;
 };
 
 /* One row a service. */
