@@ -5,7 +5,10 @@
  *   http.c         the vtable a plugin gets; open and close
  *   http_request.c what a plugin asks for: copied, and refused where it is no request
  *   http_load.c    maps the module, off the loop; requests wait
- *   http_op.c      its life: right, place in the queue, transfer, redirects, retries, one end
+ *   http_right.c   what the grants allow
+ *   http_op.c      its life: place in the queue, transfers, one end
+ *   http_lines.c   the header lines of a transfer
+ *   http_answer.c  what came of a transfer: an answer, a redirect, a retry
  *   http_queue.c   whose turn it is: total, per_host, and what is known of a host (breaker,
  * retries) http_pool.c    libcurl's sockets and timers on the loop; connections of public and
  * private grants
@@ -102,7 +105,7 @@ struct http_net {
     uint32_t transfers;
 };
 
-/* One a host. */
+/* One in this process. */
 struct http {
     uv_loop_t *loop;
     uv_thread_t loop_thread;
@@ -194,19 +197,55 @@ bool http_line_is(const char *line, const char *name);
 /* Begins, unless it has begun. */
 void http_load(struct http *h);
 
+/* --- http_right.c --- */
+
+/* True: it has some right, perhaps not this one; false: it has ended. */
+bool http_op_has_any_right(struct http_op *o);
+/* Sets the grant for the URL and method of now.  False: it has ended. */
+bool http_op_take_right(struct http_op *o);
+/* No address of the host may be dialled. */
+void http_op_refuse_address(struct http_op *o);
+
 /* --- http_op.c --- */
 
 extern const struct op_kind http_request_kind, http_stream_kind;
 /* The module is there, or will not be. */
 void http_op_loaded(struct http_op *o);
+/* Queues it for its URL of now. */
+void http_op_go(struct http_op *o, bool front);
 /* Its turn has come: it is active. */
 void http_op_begin(struct http_op *o);
+/* Ends it, unless it has ended.  The transfer is cancelled, if there is one. */
+void http_op_finish(struct http_op *o, mf_status status);
 void http_op_fail(struct http_op *o, mf_status status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* op_send() of resume(). */
-void http_op_resume(struct op *op);
+/* Until the deadline, or the end of the backoff. */
+void http_op_arm(struct http_op *o);
+/* "GET http://a.example/x", not too long for a sentence. */
+enum { HTTP_SHOWN = 200 };
+const char *http_op_shown(const struct http_op *o, char out[HTTP_SHOWN]);
+
+/* --- http_lines.c --- */
+
+struct http_lines {
+    const char *line[HTTP_HEADERS_MAX + 8 + 1];
+    unsigned count;
+    struct buf inject; /* "Name: secret" */
+    struct trace trace;
+    char parent[80], state[TRACE_STATE_MAX + 20];
+};
+/* False: no memory.  The lines borrow from both. */
+bool http_lines_make(struct http_op *o, struct http_lines *l);
+/* Wipes the secret. */
+void http_lines_release(struct http_lines *l);
+
+/* --- http_answer.c --- */
+
 /* What the module is given. */
 extern const struct http_module_host http_module_host;
+void http_op_fill_answer(struct http_op *o, mf_http_answer *a);
+/* op_send() of resume(). */
+void http_op_resume(struct op *op);
 
 /* --- http_queue.c --- */
 

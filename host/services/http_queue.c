@@ -5,11 +5,6 @@
  * one, so that nobody waits for another's requests to end. */
 #include "services/internal.h"
 
-static struct http_instance *own_of(const struct http_op *o)
-{
-    return &o->op.instance->services->http;
-}
-
 /* --- peers --- */
 
 static struct http_peer *peer_new(struct http *h, struct str key)
@@ -85,7 +80,7 @@ bool http_peer_retries(struct http_peer *p)
 
 static struct http_lane *lane_of(struct http_op *o)
 {
-    struct http_instance *own = own_of(o);
+    struct http_instance *own = http_own(o);
     char text[320];
     int n = snprintf(text, sizeof(text), "%s%s:%u%s", o->url.tls ? "https://" : "http://",
                      o->url.host, o->url.port, o->grant->private_ranges ? " private" : "");
@@ -121,7 +116,7 @@ static void lane_give(struct http *h, struct http_lane *l)
 static void count_waiting(struct http_op *o, int by)
 {
     o->http->count.waiting += (uint32_t)by;
-    own_of(o)->count.waiting += (uint32_t)by;
+    http_own(o)->count.waiting += (uint32_t)by;
     o->lane->peer->count.waiting += (uint32_t)by;
 }
 
@@ -129,7 +124,7 @@ static void count_active(struct http_op *o, int by)
 {
     o->lane->active += (uint32_t)by;
     o->http->count.active += (uint32_t)by;
-    own_of(o)->count.active += (uint32_t)by;
+    http_own(o)->count.active += (uint32_t)by;
     o->lane->peer->count.active += (uint32_t)by;
 }
 

@@ -40,6 +40,22 @@ static inline struct instance *instance_of_host(const mf_host *h)
 {
     return container_of((mf_host *)(uintptr_t)h, struct instance, host);
 }
+static inline struct http_op *http_op_of(struct op *op)
+{
+    return container_of(op, struct http_op, op);
+}
+static inline struct http_instance *http_own(const struct http_op *o)
+{
+    return &o->op.instance->services->http;
+}
+/* Host, instance, and peer where it is known. */
+#define HTTP_COUNT(o, field, n)                  \
+    do {                                         \
+        (o)->http->count.field += (n);           \
+        http_own(o)->count.field += (n);         \
+        if ((o)->lane)                           \
+            (o)->lane->peer->count.field += (n); \
+    } while (0)
 /* Fills the head of what a plugin's callback gets and calls it. */
 static inline void deliver_end(const struct op *op, mf_end_cb cb, void *arg)
 {

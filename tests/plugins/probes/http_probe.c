@@ -69,6 +69,8 @@ static void put_answer(mfj_writer *w, const struct job *j, const mf_http_answer 
     for (size_t i = 0; i < a->header_count && i < 40; i++) {
         char name[100];
         snprintf(name, sizeof(name), "%.*s", (int)a->headers[i].name.len, a->headers[i].name.data);
+        for (char *c = name; *c; c++)
+            *c = *c & 0x80 ? '?' : *c;
         mfj_put_key(w, name);
         put_bytes(w, a->headers[i].value);
     }
