@@ -581,7 +581,7 @@ class Rights(unittest.TestCase):
     LOOPBACK = ["127.0.0.1", "127.1", "127.0.1", "0x7f.0.0.1", "0x7f000001", "0x7f.1", "2130706433", "0177.0.0.1",
                 "0177.0.0.01", "127.0.0.2", "0.0.0.0", "0", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]",
                 "[0:0:0:0:0:ffff:7f00:0001]", "localhost", "LOCALHOST", "a.localhost",
-                "127\u30020\u30020\u30021", "\uff11\uff12\uff17.0.0.1", "%31%32%37.0.0.1"]
+                "127\u30020\u30020\u30021", "\uff11\uff12\uff17.0.0.1", "0x7f\u30021", "%31%32%37.0.0.1"]
     # Whether these are names depends on the machine's resolver.
     DOTTED = ["127.0.0.1.", "localhost.", "a.localhost."]
     OTHERS = ["[::]", "[::1]", "[0:0:0:0:0:0:0:1]", "[::127.0.0.1]", "[fe80::1]", "[fe80::1%25lo]", "[fec0::1]",

@@ -2,6 +2,7 @@
 #include "services/http/module.h"
 
 #include <errno.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,14 +20,41 @@ static int refuse(char why[HTTP_WHY], const char *found)
     return -EINVAL;
 }
 
-/* The host in ASCII, put back, so that libcurl does not convert it again in its own way. */
+/* libcurl takes names for text of the locale, which is C here; they are UTF-8. */
+static char *ascii_host(CURLU *u)
+{
+    static locale_t utf8;
+    if (!utf8)
+        utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    locale_t before = utf8 ? uselocale(utf8) : (locale_t)0;
+    char *host_name = part(u, CURLUPART_HOST, CURLU_PUNYCODE);
+    if (before)
+        uselocale(before);
+    return host_name;
+}
+
+/* The host in ASCII, put back and read again: what it is now may be another spelling of an
+ * address. */
+static int to_ascii(CURLU *u)
+{
+    char *host_name = ascii_host(u), *text = NULL;
+    int r = host_name && *host_name ? 0 : -EINVAL;
+    if (!r && curl_url_set(u, CURLUPART_HOST, host_name, 0))
+        r = -EINVAL;
+    if (!r)
+        text = part(u, CURLUPART_URL, 0);
+    if (!text || curl_url_set(u, CURLUPART_URL, text, CURLU_DISALLOW_USER))
+        r = -EINVAL;
+    curl_free(host_name);
+    curl_free(text);
+    return r;
+}
+
 static int settle_host(CURLU *u, char **ret_host)
 {
-    char *host_name = part(u, CURLUPART_HOST, CURLU_PUNYCODE);
-    if (!host_name || !*host_name || curl_url_set(u, CURLUPART_HOST, host_name, 0)) {
-        curl_free(host_name);
+    char *host_name = to_ascii(u) ? NULL : part(u, CURLUPART_HOST, 0);
+    if (!host_name)
         return -EINVAL;
-    }
     size_t n = strlen(host_name);
     if (host_name[0] == '[' && host_name[n - 1] == ']') {
         memmove(host_name, host_name + 1, n - 2);
