@@ -15,18 +15,14 @@ static const char *const host_keys[] = {
     "defaults.worker.backoff",
     "defaults.worker.quarantine",
     "ceilings.worker",
-    "secrets",
     "cache",
-    "http_client",
     "http",
     "unix",
 };
 static const char *const instance_keys[] = {
-    "permissions.http",
     "permissions.files",
     "permissions.tcp",
     "permissions.process",
-    "grants.http",
     "grants.files",
     "grants.tcp",
     "grants.process",

@@ -264,6 +264,16 @@ static int place_lock(struct settings *s, struct err *e)
     return r;
 }
 
+static int set_http_client(struct settings *s, json_ref n, struct err *e)
+{
+    struct http_client_spec *c = &s->http_client;
+    set_count(&s->doc, n, "total", &c->total);
+    set_count(&s->doc, n, "per_host", &c->per_host);
+    int r = resolve_duration(&s->doc, n, "idle", 1000000000u, &c->idle, e);
+    r = r ? r : resolve_duration(&s->doc, n, "dns_ttl", 0, &c->dns_ttl, e);
+    return r ? r : resolve_duration(&s->doc, n, "connect_timeout", 1000000, &c->connect_timeout, e);
+}
+
 /* Everything that the file says, but for its plugins. */
 static int apply_file(struct settings *s, const char *base, struct err *e)
 {
@@ -284,6 +294,8 @@ static int apply_file(struct settings *s, const char *base, struct err *e)
     r = r || !n ? r : set_host_limits(s, n, e);
     n = lookup(&s->doc, "admin", NULL);
     r = r || !n ? r : set_admin(s, n, base, e);
+    n = lookup(&s->doc, "http_client", NULL);
+    r = r || !n ? r : set_http_client(s, n, e);
     n = lookup(&s->doc, "log", NULL);
     if (n) {
         set_log(s, n);
@@ -313,6 +325,11 @@ static void set_builtin(struct settings *s)
     s->defaults = instance_builtin;
     s->ceiling = limits_ceiling_builtin;
     s->worker_ceiling = worker_ceiling_builtin;
+    s->http_client = (struct http_client_spec){.total = 100,
+                                               .per_host = 6,
+                                               .idle = 60 * UINT64_C(1000000000),
+                                               .dns_ttl = 300 * UINT64_C(1000000000),
+                                               .connect_timeout = 5 * UINT64_C(1000000000)};
     s->log_level = LOG_INFO;
     s->log_format = LOG_TEXT;
     s->log_slow = 1000000000u;

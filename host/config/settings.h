@@ -63,6 +63,12 @@ struct cache_spec {
     uint64_t timeout;  /* ns, of one operation */
 };
 
+/* http_client: of all requests that plugins make. */
+struct http_client_spec {
+    uint32_t total, per_host;                /* at a time; per_host: of one plugin to one host */
+    uint64_t idle, dns_ttl, connect_timeout; /* ns */
+};
+
 struct source {
     char *path;        /* owned; "~" expanded */
     struct str prefix; /* {NULL,0}: not set */
@@ -94,6 +100,7 @@ struct settings {
     struct instance_spec defaults; /* built-in, then `defaults` */
     struct limits ceiling;         /* zero: no ceiling for that field */
     struct worker_spec worker_ceiling;
+    struct http_client_spec http_client;
     enum log_level log_level;
     enum log_format log_format;
     uint64_t log_slow;           /* ns */

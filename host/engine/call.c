@@ -2,6 +2,7 @@
 #include "engine/internal.h"
 
 #include <limits.h>
+#include <stdlib.h>
 
 static struct instance_entry *entry_of(const struct call *c)
 {
@@ -410,6 +411,17 @@ static void enqueue(struct call *c)
         deadline_set(c->engine, c, due);
 }
 
+/* Without memory it goes on without: it is for people who look on. */
+static void keep_trace(struct call *c)
+{
+    struct trace t;
+    if (!trace_read(c->meta, &t))
+        return;
+    c->trace = malloc(sizeof(*c->trace));
+    if (c->trace)
+        *c->trace = t;
+}
+
 static void call_init(struct call *c, const struct call_request *rq, uint64_t arrival)
 {
     const struct entry_spec *spec = &rq->instance->manifest->entry[rq->entry];
@@ -436,6 +448,7 @@ static void call_init(struct call *c, const struct call_request *rq, uint64_t ar
     c->meta = rq->meta;
     c->result.limit = spec->limits.result;
     c->result.items.max = c->result.structured.max = spec->limits.result;
+    keep_trace(c);
 }
 
 struct call *call_start(struct engine *en, const struct call_request *rq)

@@ -130,5 +130,7 @@ bool instance_is_stuck(const struct instance *in);
 /* Operations that have not ended (op.h). */
 uint32_t instance_ops(const struct instance *in);
 const char *instance_state_name(enum instance_state s);
+/* limits.log: may it write one more line now?  Any thread. */
+bool log_admits(struct instance *in);
 
 #endif

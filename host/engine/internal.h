@@ -14,6 +14,7 @@
 #include "engine/instance.h"
 #include "engine/op.h"
 #include "engine/pool.h"
+#include "engine/trace.h"
 #include "engine/watchdog.h"
 #include "engine/window.h"
 
@@ -94,6 +95,7 @@ struct call {
     struct list waiting;        /* in instance.waiting */
     struct pool_job job;        /* blocking */
     struct list ops;            /* struct op.in_call: what was begun for it */
+    struct trace *trace;        /* owned; NULL: its client sent none */
     struct buf input; /* copy of args, uri and meta, where they must outlive call_start() */
     struct str args, uri, meta;
     struct call *next_free;
@@ -264,8 +266,6 @@ const char *instance_check(struct instance *in);
 /* --- core.c: the functions a plugin sees --- */
 
 void host_vtable_fill(mf_host *h);
-/* limits.log: may it write one more line now?  Any thread. */
-bool log_admits(struct instance *in);
 static inline struct instance *instance_of(const mf_host *h)
 {
     return container_of((mf_host *)(uintptr_t)h, struct instance, host);

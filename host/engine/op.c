@@ -217,6 +217,44 @@ mf_status op_abort(const mf_host *h, mf_op id)
     return MF_OK;
 }
 
+/* --- other functions of a service --- */
+
+struct send_post {
+    struct post post;
+    struct engine *engine;
+    const struct instance *instance; /* may be gone */
+    mf_op id;
+    const struct op_kind *kind;
+    void (*fn)(struct op *op);
+};
+
+static void on_send(struct post *p)
+{
+    struct send_post *s = container_of(p, struct send_post, post);
+    struct op *op = table_find(&s->engine->ops, s->instance, s->id);
+    if (op && op->kind == s->kind && op->begun && !op->ended)
+        s->fn(op);
+    free(s);
+}
+
+mf_status op_send(const mf_host *h, mf_op id, const struct op_kind *kind, void (*fn)(struct op *op))
+{
+    struct instance *in = instance_of(h);
+    struct engine *en = in->engine;
+    if (!table_find(&en->ops, in, id)) /* of which kind is looked at on the loop */
+        return MF_ESTALE;
+    struct send_post *s = malloc(sizeof(*s));
+    if (!s)
+        return MF_ENOMEM;
+    *s = (struct send_post){
+        .post.run = on_send, .engine = en, .instance = in, .id = id, .kind = kind, .fn = fn};
+    if (on_loop(en) && !en->stopped)
+        post_later(en, &s->post);
+    else if (!post_send(&en->posts, &s->post))
+        free(s);
+    return MF_OK;
+}
+
 void call_abort_ops(struct call *c)
 {
     for (struct list *it; (it = list_pop(&c->ops));)
@@ -328,6 +366,18 @@ void op_end_fill(const struct op *op, mf_end *end, size_t size)
                     .status = op->status,
                     .op = op->id,
                     .why = {op->why, op->why ? strlen(op->why) : 0}};
+}
+
+bool op_trace(const struct op *op, struct trace *ret)
+{
+    struct call *c = op->call ? call_lock(op->instance, op->call) : NULL;
+    if (!c)
+        return false;
+    bool have = c->trace;
+    if (have)
+        *ret = *c->trace;
+    pthread_mutex_unlock(&c->lock);
+    return have;
 }
 
 uv_loop_t *op_loop(const struct op *op)

@@ -18,6 +18,7 @@
 #include "base/list.h"
 #include "engine/instance.h"
 #include "engine/post.h"
+#include "engine/trace.h"
 #include "manifold/op.h"
 
 struct op;
@@ -50,8 +51,12 @@ struct op {
 mf_op op_begin(const mf_host *h, mf_call call, struct op *op, const struct op_kind *kind);
 /* The plugin's abort().  MF_OK, or MF_ESTALE when there is no such operation.  Any thread. */
 mf_status op_abort(const mf_host *h, mf_op id);
-/* The operation of this instance and kind, if it has not ended; for services' other functions
- * (resume).  On the loop. */
+/* Runs fn(op) on the loop, later and with nothing of a plugin on the stack, if the operation has
+ * not ended by then; for services' other functions (resume).  MF_OK, MF_ENOMEM, or MF_ESTALE when
+ * there is no operation of this id.  Any thread. */
+mf_status op_send(const mf_host *h, mf_op id, const struct op_kind *kind,
+                  void (*fn)(struct op *op));
+/* The operation of this instance and kind, if it has not ended.  On the loop. */
 struct op *op_find(struct instance *in, mf_op id, const struct op_kind *kind);
 
 /* On the loop, once, after start(). */
@@ -69,6 +74,8 @@ void op_leave(struct op *op);
 void op_end_fill(const struct op *op, mf_end *end, size_t size);
 
 uv_loop_t *op_loop(const struct op *op);
+/* The trace context of its call; false: it has none, or is over.  On the loop. */
+bool op_trace(const struct op *op, struct trace *ret);
 
 /* For walking an instance's operations: `after` NULL begins; NULL: no more.  On the loop. */
 struct op *instance_next_op(const struct instance *in, const struct op *after);

@@ -65,6 +65,8 @@ void table_give(struct engine *en, struct call *c)
     t->kept += slot_bytes(c);
     r->text_open = r->blob_open = r->over = r->no_memory = r->structured_bad = false;
     r->carried = 0;
+    free(c->trace);
+    c->trace = NULL;
     pthread_mutex_lock(&c->lock);
     c->generation++;
     c->state = SLOT_FREE;
@@ -80,6 +82,7 @@ void table_release(struct engine *en)
     struct call_table *t = &en->calls;
     for (uint32_t i = 0; i < t->slots; i++) {
         struct call *c = &t->chunk[i / CHUNK][i % CHUNK];
+        free(c->trace);
         buf_release(&c->input);
         buf_release(&c->result.items);
         buf_release(&c->result.structured);

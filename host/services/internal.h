@@ -7,10 +7,12 @@
 #include "base/clock.h"
 #include "engine/op.h"
 #include "engine/pool.h"
+#include "services/http.h"
 #include "services/services.h"
 
 struct services {
     uv_loop_t *loop;
+    struct http *http;
     void (*closed)(void *arg);
     void *closed_arg;
     bool closing; /* services_close() has begun */
@@ -22,6 +24,7 @@ struct services {
 struct instance_services {
     struct pool *work;   /* NULL until needed */
     struct files *files; /* files.h; NULL until it asks for them */
+    struct http_instance http;
 };
 
 /* One row a service. */
@@ -44,6 +47,22 @@ static inline struct instance *instance_of_host(const mf_host *h)
 {
     return container_of((mf_host *)(uintptr_t)h, struct instance, host);
 }
+static inline struct http_op *http_op_of(struct op *op)
+{
+    return container_of(op, struct http_op, op);
+}
+static inline struct http_instance *http_own(const struct http_op *o)
+{
+    return &o->op.instance->services->http;
+}
+/* Host, instance, and peer where it is known. */
+#define HTTP_COUNT(o, field, n)                  \
+    do {                                         \
+        (o)->http->count.field += (n);           \
+        http_own(o)->count.field += (n);         \
+        if ((o)->lane)                           \
+            (o)->lane->peer->count.field += (n); \
+    } while (0)
 /* Fills the head of what a plugin's callback gets and calls it. */
 static inline void deliver_end(const struct op *op, mf_end_cb cb, void *arg)
 {

@@ -4,18 +4,19 @@
 enum { LEAVE_MS = 1000 };
 
 static const struct service table[] = {
+    {.id = "manifold.http/1", .open = http_extension},
     {.id = "manifold.timer/1", .vtable = &timer_vtable},
     {.id = "manifold.work/1", .vtable = &work_vtable},
     {.id = "manifold.files/1", .open = files_open_service},
 };
 
 /* The instance's own part is made here, under a lock, since any thread may ask. */
-static bool have_own(struct instance *in)
+static bool have_own(struct services *s, struct instance *in)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     pthread_mutex_lock(&lock);
-    if (!in->services)
-        in->services = calloc(1, sizeof(*in->services));
+    if (!in->services && (in->services = calloc(1, sizeof(*in->services))))
+        in->services->http.http = s->http;
     bool have = in->services;
     pthread_mutex_unlock(&lock);
     return have;
@@ -27,7 +28,7 @@ static const void *extension(void *arg, struct instance *in, const char *id)
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         if (strcmp(table[i].id, id) != 0)
             continue;
-        if (!have_own(in))
+        if (!have_own(s, in))
             return NULL;
         return table[i].open ? table[i].open(s, in) : table[i].vtable;
     }
@@ -46,6 +47,7 @@ static void release(void *arg, struct instance *in)
     struct services *s = arg;
     join(arg, in); /* one whose open() failed had no close() */
     files_leave(in->services->files, s->closing ? LEAVE_MS : 0);
+    http_instance_release(&in->services->http);
     free(in->services);
     in->services = NULL;
 }
@@ -63,6 +65,7 @@ int services_open(uv_loop_t *loop, const struct settings *settings, struct servi
     struct services *s = xcalloc(1, sizeof(*s));
     s->loop = loop;
     s->data = xstrndup(settings->data, strlen(settings->data));
+    s->http = http_new(loop, &settings->http_client);
     *ret = s;
     return 0;
 }
@@ -70,13 +73,14 @@ int services_open(uv_loop_t *loop, const struct settings *settings, struct servi
 void services_close(struct services *s, void (*done)(void *arg), void *arg)
 {
     s->closing = true;
-    done(arg);
+    http_close(s->http, done, arg);
 }
 
 void services_free(struct services *s)
 {
     if (!s)
         return;
+    http_free(s->http);
     free(s->data);
     free(s);
 }

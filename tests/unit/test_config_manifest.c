@@ -937,9 +937,9 @@ END_TEST
 
 START_TEST(dormant_keys_are_those_that_were_written)
 {
-    static const char *const expected[] = {"catalogue.dynamic", "tools.cache", "grants.http"};
+    static const char *const expected[] = {"catalogue.dynamic", "tools.cache", "grants.tcp"};
     struct settings *s = settings_of(
-        "manifold: 1\nplugins: {w: {grants: {http: {a: {}}, env: []}, reload: overlap}}\n", NULL,
+        "manifold: 1\nplugins: {w: {grants: {tcp: {a: {}}, env: []}, reload: overlap}}\n", NULL,
         0);
     struct manifest *m = read_with(
         s, &untrusted,
