@@ -75,15 +75,20 @@ static int check_system(int fd, bool write, const char *shown, struct err *e)
     return 0;
 }
 
-/* What is guarded must not lie in the root. */
+/* 1: it lies in that directory; 0: it does not, or there is none; or a negative errno. */
+static int lies_in(const struct guarded *g, const struct stat *root)
+{
+    int fd = open_root(g->path.p);
+    int r = fd < 0 ? 0 : is_in(fd, root);
+    if (fd >= 0)
+        close(fd);
+    return r;
+}
+
 static int check_guarded(const struct guarded *g, const struct stat *root, const char *shown,
                          struct err *e)
 {
-    int fd = open_root(g->path.p);
-    if (fd < 0)
-        return 0; /* there is none */
-    int r = is_in(fd, root);
-    close(fd);
+    int r = lies_in(g, root);
     if (r < 0)
         return err_set(e, r, "%s: %s", g->path.p, strerror(-r));
     return r ? err_set(e, -EPERM,
@@ -106,6 +111,19 @@ int grants_check_root(const struct grants *g, int fd, bool write, const char *sh
     for (uint32_t i = 0; write && !r && i < g->guarded_count; i++)
         r = check_guarded(&g->guarded[i], &st, shown, e);
     return r;
+}
+
+bool grant_reaches(const struct grants *g, const struct files_grant *f, const char *what)
+{
+    struct stat st;
+    bool reaches = false;
+    for (uint32_t i = 0; i < g->guarded_count; i++) {
+        if (strcmp(g->guarded[i].what, what) != 0)
+            continue;
+        for (uint32_t k = 0; k < f->paths; k++)
+            reaches |= stat(f->path[k].p, &st) == 0 && lies_in(&g->guarded[i], &st) > 0;
+    }
+    return reaches;
 }
 
 static int absolute(struct grants *g, const char *path, struct str *ret, struct err *e)
@@ -161,11 +179,11 @@ int grant_guard(struct granting *of, struct err *e)
     g->guarded = calloc(s->sources + 8, sizeof(*g->guarded));
     if (!g->guarded)
         return err_set(e, -ENOMEM, "out of memory");
-    int r = guard(g, "the root directory", "/", e);
+    int r = guard(g, GUARDED_ROOT, "/", e);
     r = r || !home ? r : guard(g, "the home directory", home, e);
     for (uint32_t i = 0; !r && i < s->sources; i++)
         r = guard(g, "a plugin directory", s->source[i].path, e);
-    r = r || !s->doc.path ? r : guard_file(g, "the host config", s->doc.path, e);
+    r = r || !s->doc.path ? r : guard_file(g, GUARDED_CONFIG, s->doc.path, e);
     return r || s->lock == LOCK_NONE ? r : guard_file(g, "the lock file", s->lock_file, e);
 }
 

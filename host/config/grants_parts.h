@@ -51,6 +51,10 @@ int grant_files(struct granting *of, struct grant_ask *ask, json_ref n, struct e
 /* What grants_check_root() guards. */
 int grant_guard(struct granting *of, struct err *e);
 void grant_guard_release(struct grants *g);
+#define GUARDED_ROOT   "the root directory"
+#define GUARDED_CONFIG "the host config"
+/* Does what is guarded under this name lie in one of the paths? */
+bool grant_reaches(const struct grants *g, const struct files_grant *f, const char *what);
 
 /* Words of what is asked. */
 void grant_words_http(const struct json_doc *d, json_ref n, struct buf *out);

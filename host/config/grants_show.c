@@ -1,24 +1,12 @@
 /* What is asked and granted, compared and written; secrets are compared and never written. */
-#include "config/grants.h"
+#include "config/grants_parts.h"
 
-#include <sys/stat.h>
 #include "json/writer.h"
 
 static void member(struct buf *b, const char *key, struct str value)
 {
     buf_printf(b, ",\"%s\":", key);
     json_write_string(b, value);
-}
-
-static bool reads_all(const struct files_grant *f)
-{
-    struct stat root, st;
-    for (uint32_t i = 0; i < f->paths; i++) {
-        if (stat("/", &root) == 0 && stat(f->path[i].p, &st) == 0 && st.st_dev == root.st_dev &&
-            st.st_ino == root.st_ino)
-            return true;
-    }
-    return false;
 }
 
 const char *grants_lint(const struct grants *g, const struct grant_ask *ask)
@@ -29,8 +17,10 @@ const char *grants_lint(const struct grants *g, const struct grant_ask *ask)
         return "reaches every public host";
     if (h && h->inject && !h->host_given)
         return "the secret goes to the host that the manifest names: `host` in the grant pins it";
-    if (f && reads_all(f))
-        return "reads all that the host's user can read";
+    if (f && grant_reaches(g, f, GUARDED_ROOT))
+        return "reaches all that the host's user can read";
+    if (f && grant_reaches(g, f, GUARDED_CONFIG))
+        return "reaches the host config, with what it holds of secrets";
     return NULL;
 }
 

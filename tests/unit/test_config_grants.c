@@ -599,6 +599,36 @@ START_TEST(secrets_are_injected_by_the_host_alone)
 }
 END_TEST
 
+START_TEST(what_an_operator_should_know)
+{
+    char home[PATH_MAX + 32];
+    snprintf(home, sizeof(home), "w.files.f.path=%s", in_directory("config"));
+    const struct {
+        const char *grant, *note;
+    } t[] = {
+        {"w.http.web", "reaches every public host"},
+        {"w.http.web.host=a", NULL},
+        {"w.files.f.path=/", "reaches all that the host's user can read"},
+        {"w.files.f.path=/proc/../.", "reaches all that the host's user can read"},
+        {home, "reaches the host config, with what it holds of secrets"},
+        {"w.files.f.path=/usr", NULL},
+        {"w.env.A", NULL},
+    };
+    for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+        struct manifest *m = grants_of(
+            "{http: [{name: web, host: \"*\"}], files: [{name: f}], env: [A]}", HC, t[i].grant);
+        for (uint32_t k = 0; k < m->grants.ask_count; k++) {
+            const struct grant_ask *ask = &m->grants.ask[k];
+            const char *note = ask->granted ? grants_lint(&m->grants, ask) : NULL;
+            const char *expected = ask->granted ? t[i].note : NULL;
+            ck_assert_msg(!note == !expected && (!note || strcmp(note, expected) == 0), "%s: %s",
+                          t[i].grant, note ? note : "");
+        }
+        manifest_free(m);
+    }
+}
+END_TEST
+
 START_TEST(other_grants_make_another_plugin)
 {
     static const char asks[] = "{http: [{name: web, host: \"*\", ports: [1, 2], methods: [GET, "
@@ -707,6 +737,7 @@ int main(void)
     tcase_add_test(t, hosts_are_matched_whole);
     tcase_add_test(t, a_request_is_checked_by_host_port_and_method);
     tcase_add_test(t, secrets_are_injected_by_the_host_alone);
+    tcase_add_test(t, what_an_operator_should_know);
     tcase_add_test(t, other_grants_make_another_plugin);
     tcase_add_test(t, the_option_takes_plain_text_for_hosts_and_paths);
     suite_add_tcase(s, t);

@@ -357,6 +357,35 @@ START_TEST(each_slip_has_its_sentence)
 }
 END_TEST
 
+START_TEST(lock_modes_and_files)
+{
+    char path[192], expected[192];
+    static const struct {
+        const char *lock, *file;
+        enum lock_mode mode;
+    } t[] = {
+        {"", "manifold.lock", LOCK_NONE},
+        {"lock: {mode: warn}\n", "manifold.lock", LOCK_WARN},
+        {"lock: {mode: enforce, file: locks/a.lock}\n", "locks/a.lock", LOCK_ENFORCE},
+        {"lock: {file: ~/b.lock}\n", "b.lock", LOCK_NONE},
+    };
+    for (size_t i = 0; i < COUNT(t); i++) {
+        snprintf(path, sizeof(path), H "%s", t[i].lock);
+        struct settings *s = must_read_text(path);
+        snprintf(expected, sizeof(expected), "%s/%s", home, t[i].file);
+        ck_assert_int_eq(s->lock, t[i].mode);
+        ck_assert_str_eq(s->lock_file, expected);
+        settings_free(s);
+    }
+    /* Without a config file it is where the program was started. */
+    static const char *const plugins[] = {"/p"};
+    struct settings *s = must_read(&(struct settings_args){.plugins = plugins, .plugins_count = 1});
+    ck_assert_int_eq(s->lock_file[0], '/');
+    ck_assert_str_eq(strrchr(s->lock_file, '/'), "/manifold.lock");
+    settings_free(s);
+}
+END_TEST
+
 START_TEST(secrets_that_can_be_read)
 {
     char key[128];
@@ -367,7 +396,13 @@ START_TEST(secrets_that_can_be_read)
     struct settings *s =
         must_read_text(H "server: {state_key: \"${file:key}\"}\nsecrets: {A: \"${env:TEST_A}\", B: "
                          "plain}\ncache: {password: \"${file:~/key}\"}\n");
+    ck_assert(str_eq(secret_value(settings_secret(s, STR("A"))), STR("x")));
+    ck_assert(str_eq(secret_value(settings_secret(s, STR("B"))), STR("plain")));
+    ck_assert_ptr_null(settings_secret(s, STR("C")));
+    struct secret *kept = secret_ref(settings_secret(s, STR("A")));
     settings_free(s);
+    ck_assert(str_eq(secret_value(kept), STR("x")));
+    secret_unref(kept);
     ck_assert_int_eq(truncate(key, 65536), 0);
     char sentence[256];
     snprintf(sentence, sizeof(sentence),
@@ -479,6 +514,7 @@ int main(void)
     tcase_add_test(t, admin);
     tcase_add_test(t, dormant_keys);
     tcase_add_loop_test(t, each_slip_has_its_sentence, 0, COUNT(refused));
+    tcase_add_test(t, lock_modes_and_files);
     tcase_add_test(t, secrets_that_can_be_read);
     tcase_add_test(t, set_on_the_command_line);
     tcase_add_test(t, no_home);
