@@ -29,6 +29,9 @@ struct engine_services {
     const void *(*extension)(void *arg, struct instance *in, const char *id);
     /* Gives back instance.services, which is not NULL.  On the loop, with no operation left. */
     void (*release)(void *arg, struct instance *in);
+    /* The last generation of this plugin was freed while the engine runs on: it is removed.  On
+     * the loop; may be NULL. */
+    void (*gone)(void *arg, const char *name);
     void *arg;
 };
 

@@ -3,14 +3,22 @@
 #define MANIFOLD_SERVICES_INTERNAL_H
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include "base/clock.h"
 #include "engine/op.h"
 #include "engine/pool.h"
 #include "services/services.h"
 
+struct series_set;
+struct series_group;
+
 struct services {
     uv_loop_t *loop;
+    pthread_mutex_t lock;
+    struct series_set *series; /* under lock; NULL until a plugin asks for metrics/1 */
+    uint32_t series_limit;     /* under lock */
     void (*closed)(void *arg);
     void *closed_arg;
 };
@@ -18,7 +26,8 @@ struct services {
 /* What one instance has of the services.  Made when it first asks for one; given back when the
  * instance is freed, when it has no operation left. */
 struct instance_services {
-    struct pool *work; /* NULL until needed */
+    struct pool *work;           /* NULL until needed */
+    struct series_group *series; /* set once, before the plugin gets the vtable */
 };
 
 /* One row a service. */
@@ -30,8 +39,9 @@ struct service {
     const void *vtable;
 };
 
-extern const struct mf_timer timer_vtable; /* timer.c */
-extern const struct mf_work work_vtable;   /* work.c */
+const void *metrics_open(struct services *s, struct instance *in); /* metrics.c */
+extern const struct mf_timer timer_vtable;                         /* timer.c */
+extern const struct mf_work work_vtable;                           /* work.c */
 
 static inline struct instance *instance_of_host(const mf_host *h)
 {
