@@ -17,26 +17,45 @@ uint64_t *histogram_grow(struct histogram *h, uint32_t part)
     return h->octave[octave];
 }
 
-uint64_t histogram_quantile(const struct histogram *h, double q)
+/* How many values a quantile is not over. */
+static uint64_t rank_of(const struct histogram *h, double q)
 {
     double wanted = q * (double)h->count;
-    uint64_t rank = (uint64_t)wanted, seen = 0;
-    if ((double)rank < wanted || rank == 0)
-        rank++;
-    if (rank >= h->count)
-        return h->max;
+    uint64_t rank = (uint64_t)wanted;
+    return (double)rank < wanted || rank == 0 ? rank + 1 : rank;
+}
+
+static uint64_t between_ends(const struct histogram *h, uint64_t value)
+{
+    uint64_t min = histogram_min(h);
+    return value > h->max ? h->max : value < min ? min : value;
+}
+
+void histogram_quantiles(const struct histogram *h, const double *q, unsigned n, uint64_t *ret)
+{
+    uint64_t seen = 0;
+    unsigned done = 0;
     for (unsigned o = 0; o < HISTOGRAM_OCTAVES; o++) {
         for (unsigned i = 0; h->octave[o] && i < HISTOGRAM_PARTS; i++) {
             seen += h->octave[o][i];
-            if (seen >= rank) {
-                uint64_t v = histogram_value(o * HISTOGRAM_PARTS + i);
-                uint64_t min = histogram_min(h);
-                return v > h->max ? h->max : v < min ? min : v;
-            }
+            for (; done < n && seen >= rank_of(h, q[done]); done++)
+                ret[done] = rank_of(h, q[done]) >= h->count
+                                ? h->max
+                                : between_ends(h, histogram_value(o * HISTOGRAM_PARTS + i));
         }
     }
-    BUG("a histogram's parts add up to %llu of %llu", (unsigned long long)seen,
-        (unsigned long long)h->count);
+    if (done < n && h->count)
+        BUG("a histogram's parts add up to %llu of %llu", (unsigned long long)seen,
+            (unsigned long long)h->count);
+    while (done < n)
+        ret[done++] = 0;
+}
+
+uint64_t histogram_quantile(const struct histogram *h, double q)
+{
+    uint64_t ret;
+    histogram_quantiles(h, &q, 1, &ret);
+    return ret;
 }
 
 void histogram_cumulate(const struct histogram *h, const uint64_t *bound, unsigned bounds,

@@ -70,6 +70,8 @@ static inline uint64_t histogram_min(const struct histogram *h)
  * middle. */
 void histogram_cumulate(const struct histogram *h, const uint64_t *bound, unsigned bounds,
                         uint64_t *ret);
+/* The same as the next for each of the rising q, in one go. */
+void histogram_quantiles(const struct histogram *h, const double *q, unsigned n, uint64_t *ret);
 /* The value that the part q (0 to 1) of all values is not over; 0 when empty. */
 uint64_t histogram_quantile(const struct histogram *h, double q);
 /* Adds all of `from`. */

@@ -30,6 +30,9 @@ struct engine_services {
     /* Of an instance whose instance.services is not NULL, on the loop, with no operation left: */
     void (*join)(void *arg, struct instance *in);    /* before close(): ends its threads */
     void (*release)(void *arg, struct instance *in); /* gives all of it back */
+    /* The last generation of this plugin was freed while the engine runs on: it is removed.  On
+     * the loop; may be NULL. */
+    void (*gone)(void *arg, const char *name);
     void *arg;
 };
 

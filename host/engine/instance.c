@@ -283,12 +283,25 @@ void instance_close(struct instance *in)
     in->state = INSTANCE_CLOSED;
 }
 
+static bool has_other_generation(const struct engine *en, const char *name)
+{
+    list_each (it, &en->instances) {
+        if (strcmp(container_of(it, struct instance, in_engine)->name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
 void instance_free(struct instance *in)
 {
+    struct engine *en = in->engine;
+    const struct engine_services *s = &en->options.services;
     list_remove(&in->in_engine);
-    watchdog_forget(in->engine);
+    watchdog_forget(en);
     if (in->services)
-        in->engine->options.services.release(in->engine->options.services.arg, in);
+        s->release(s->arg, in);
+    if (s->gone && !en->stopped && !has_other_generation(en, in->name))
+        s->gone(s->arg, in->name);
     metrics_release(in);
     /* A retired one is the engine's, manifest and all. */
     if (in->drain)

@@ -208,6 +208,7 @@ static void replace_settings(struct reload *r)
     settings_free(r->host->settings);
     r->host->settings = r->settings;
     r->settings = NULL;
+    services_settings(r->host->services, r->host->settings);
 }
 
 void reload_swap(struct reload *r)

@@ -3,6 +3,8 @@
 #define MANIFOLD_SERVICES_INTERNAL_H
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include "base/clock.h"
 #include "engine/op.h"
@@ -10,9 +12,15 @@
 #include "services/http.h"
 #include "services/services.h"
 
+struct series_set;
+struct series_group;
+
 struct services {
     uv_loop_t *loop;
     struct http *http;
+    pthread_mutex_t lock;
+    struct series_set *series; /* under lock; NULL until a plugin asks for metrics/1 */
+    uint32_t series_limit;     /* under lock */
     void (*closed)(void *arg);
     void *closed_arg;
     bool closing; /* services_close() has begun */
@@ -25,6 +33,7 @@ struct instance_services {
     struct pool *work;   /* NULL until needed */
     struct files *files; /* files.h; NULL until it asks for them */
     struct http_instance http;
+    struct series_group *series; /* set once, before the plugin gets the vtable */
 };
 
 /* One row a service. */
@@ -36,9 +45,10 @@ struct service {
     const void *vtable;
 };
 
-extern const struct mf_timer timer_vtable; /* timer.c */
-extern const struct mf_work work_vtable;   /* work.c */
-extern const struct mf_files files_vtable; /* files.c */
+const void *metrics_open(struct services *s, struct instance *in); /* metrics.c */
+extern const struct mf_timer timer_vtable;                         /* timer.c */
+extern const struct mf_work work_vtable;                           /* work.c */
+extern const struct mf_files files_vtable;                         /* files.c */
 
 /* The files that the instance may use, in its services; files_open.c. */
 const void *files_open_service(struct services *s, struct instance *in);

@@ -1,10 +1,12 @@
 #include "services/files.h"
+#include "services/series.h"
 
 /* Once the loop has ended there is a little time for the threads of files to tidy up. */
 enum { LEAVE_MS = 1000 };
 
 static const struct service table[] = {
     {.id = "manifold.http/1", .open = http_extension},
+    {.id = "manifold.metrics/1", .open = metrics_open},
     {.id = "manifold.timer/1", .vtable = &timer_vtable},
     {.id = "manifold.work/1", .vtable = &work_vtable},
     {.id = "manifold.files/1", .open = files_open_service},
@@ -13,12 +15,11 @@ static const struct service table[] = {
 /* The instance's own part is made here, under a lock, since any thread may ask. */
 static bool have_own(struct services *s, struct instance *in)
 {
-    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&s->lock);
     if (!in->services && (in->services = calloc(1, sizeof(*in->services))))
         in->services->http.http = s->http;
     bool have = in->services;
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&s->lock);
     return have;
 }
 
@@ -52,10 +53,35 @@ static void release(void *arg, struct instance *in)
     in->services = NULL;
 }
 
+/* What was kept for all its generations. */
+static void gone(void *arg, const char *instance)
+{
+    struct services *s = arg;
+    if (s->series)
+        series_forget(s->series, instance);
+}
+
 struct engine_services services_for_engine(struct services *s)
 {
     return (struct engine_services){
-        .extension = extension, .join = join, .release = release, .arg = s};
+        .extension = extension, .join = join, .release = release, .gone = gone, .arg = s};
+}
+
+void services_settings(struct services *s, const struct settings *settings)
+{
+    pthread_mutex_lock(&s->lock);
+    s->series_limit = settings->metrics_series;
+    if (s->series)
+        series_set_limit(s->series, s->series_limit);
+    pthread_mutex_unlock(&s->lock);
+}
+
+struct series_set *services_series(struct services *s)
+{
+    pthread_mutex_lock(&s->lock);
+    struct series_set *set = s->series;
+    pthread_mutex_unlock(&s->lock);
+    return set;
 }
 
 int services_open(uv_loop_t *loop, const struct settings *settings, struct services **ret,
@@ -66,6 +92,8 @@ int services_open(uv_loop_t *loop, const struct settings *settings, struct servi
     s->loop = loop;
     s->data = xstrndup(settings->data, strlen(settings->data));
     s->http = http_new(loop, &settings->http_client);
+    pthread_mutex_init(&s->lock, NULL);
+    services_settings(s, settings);
     *ret = s;
     return 0;
 }
@@ -82,5 +110,7 @@ void services_free(struct services *s)
         return;
     http_free(s->http);
     free(s->data);
+    series_set_free(s->series);
+    pthread_mutex_destroy(&s->lock);
     free(s);
 }

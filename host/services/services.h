@@ -10,16 +10,24 @@
 #include "engine/engine.h"
 
 struct services;
+struct series_set;
 
 /* Nothing is connected or loaded yet: that is done when the first plugin asks.  `settings` is
  * borrowed for this function only.  0, or negative errno with the sentence. */
 int services_open(uv_loop_t *loop, const struct settings *settings, struct services **ret,
                   struct err *e);
+/* Other settings are in force from now on; borrowed for this function only.  Loop thread. */
+void services_settings(struct services *s, const struct settings *settings);
 /* For engine_options.services. */
 struct engine_services services_for_engine(struct services *s);
 /* After engine_stop(): closes what the loop knows of; `done` once, on the loop, perhaps inside. */
 void services_close(struct services *s, void (*done)(void *arg), void *arg);
 /* After that and engine_free().  NULL is fine. */
 void services_free(struct services *s);
+
+/* --- for status and metrics; loop thread --- */
+
+/* The figures of plugins; NULL: none has any. */
+struct series_set *services_series(struct services *s);
 
 #endif

@@ -28,13 +28,16 @@ static int by_value(const void *a, const void *b)
 static void compare(const struct histogram *h, size_t n)
 {
     static const double q[] = {0, 0.001, 0.25, 0.5, 0.9, 0.95, 0.99, 0.999, 1};
+    uint64_t all[9];
     ck_assert_uint_eq(h->count, n);
+    histogram_quantiles(h, q, 9, all);
     for (size_t i = 0; i < sizeof(q) / sizeof(q[0]); i++) {
         double wanted = q[i] * (double)n;
         size_t rank = (size_t)wanted;
         if ((double)rank < wanted || rank == 0)
             rank++;
         uint64_t exact = value[rank - 1], found = histogram_quantile(h, q[i]);
+        ck_assert_uint_eq(all[i], found);
         uint64_t off = exact > found ? exact - found : found - exact;
         ck_assert_msg(off * 1024 <= exact && (exact >= 1024 || !off), "q %g: %llu, exactly %llu",
                       q[i], (unsigned long long)found, (unsigned long long)exact);
