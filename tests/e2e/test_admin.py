@@ -49,6 +49,11 @@ def command(name):
     return json.dumps({"command": name}).encode() + b"\n"
 
 
+def echo_of(document):
+    """The bundled plugin echo in a status."""
+    return next(p for p in document["plugins"] if p["name"] == "echo")
+
+
 class Base(unittest.TestCase):
     def setUp(self):
         self.f = Files()
@@ -92,7 +97,7 @@ class Socket(Base):
             answer = ask(path, command("status"))
             self.assertEqual(answer.count(b"\n"), 1)
             over_mcp, here = status(s), json.loads(answer)
-            self.assertEqual(here["plugins"][0]["sha256"], over_mcp["plugins"][0]["sha256"])
+            self.assertEqual(echo_of(here)["sha256"], echo_of(over_mcp)["sha256"])
             self.assertEqual(set(here), set(over_mcp))
         self.assertFalse(os.path.exists(path))
 
@@ -252,7 +257,7 @@ class Clients(Base):
                 try:
                     while not done.is_set():
                         d = json.loads(ask(path, command("status")))
-                        if d["plugins"][0]["name"] != "echo":
+                        if echo_of(d)["id"] != "dev.manifold.echo":
                             raise Failure(repr(d))
                         count[0] += 1
                 except Exception as e:
@@ -271,7 +276,7 @@ class Clients(Base):
             for w in watchers:
                 w.join(TIMEOUT)
             self.assertEqual(failed, [])
-            self.assertEqual(json.loads(ask(path, command("status")))["plugins"][0]["running"], 0)
+            self.assertEqual(echo_of(json.loads(ask(path, command("status"))))["running"], 0)
 
     def test_end_with_clients_connected(self):
         with self.serve() as s:
@@ -375,8 +380,10 @@ class Commands(Base):
                 self.path_of(b)
                 out, _ = self.run_command("status")
                 self.assertIn("--pid", out.splitlines()[0])
+                listed = status(a)["plugins"]
                 for s in (a, b):
-                    self.assertRegex(out, r"(?m)^ *%d +python\S* .* 1 " % s.process.pid)
+                    self.assertRegex(out, r"(?m)^ *%d +python\S* +\S+ +%d "
+                                     % (s.process.pid, len(listed)))
                 listed = json.loads(self.run_command("status", "--json")[0])["hosts"]
                 self.assertEqual({h["pid"] for h in listed}, {a.process.pid, b.process.pid})
                 out, err = self.run_command("reload", expect=2)
@@ -390,7 +397,7 @@ class Commands(Base):
             for words in (["--pid", str(a.process.pid)], ["--socket", path]):
                 d = json.loads(self.run_command("status", "--json", *words)[0])
                 self.assertEqual(set(d), set(status(a)))
-                self.assertEqual(d["plugins"][0]["calls"], 1)
+                self.assertEqual(echo_of(d)["calls"], 1)
             self.run_command("status", "--pid", str(os.getpid()), expect=3)
 
     def test_table_of_all_that_a_host_may_say(self):
