@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
+#include "json/decimal.h"
 #include "json/scan.h"
 
 json_ref json_get(const struct json_doc *d, json_ref object, struct str key)
@@ -53,70 +54,6 @@ struct str json_string(const struct json_doc *d, json_ref n, struct buf *scratch
     if (json_string_append(d, n, scratch))
         return STR_NONE;
     return (struct str){scratch->data + before, scratch->len - before};
-}
-
-/* A number as its text says it, exactly: 0.DIGITS times ten to the power of
- * `point`, where DIGITS are the text's own from the first that is not 0 to the
- * last that is not 0, with perhaps a '.' among them.  Zero has none. */
-struct decimal {
-    const char *p, *end;
-    uint32_t digits; /* without the '.' */
-    int64_t point;
-    bool negative;
-};
-
-static struct decimal decimal_of(struct str s)
-{
-    struct decimal x = {0};
-    const char *end = s.p + s.n, *dot = NULL, *p = s.p;
-    if (*p == '-') {
-        x.negative = true;
-        p++;
-    }
-    while (p < end && (*p == '0' || *p == '.')) {
-        if (*p == '.')
-            dot = p;
-        p++;
-    }
-    x.p = x.end = p;
-    int64_t seen = 0, whole = -1; /* digits from x.p on; those of them before a '.' */
-    for (; p < end && (scan_is_digit(*p) || *p == '.'); p++) {
-        if (*p == '.') {
-            whole = seen;
-            continue;
-        }
-        seen++;
-        if (*p != '0') {
-            x.end = p + 1;
-            x.digits = (uint32_t)seen;
-        }
-    }
-    if (!x.digits)
-        return (struct decimal){0};
-    /* Zeros between the '.' and the first digit count down. */
-    x.point = dot ? -(int64_t)(x.p - dot - 1) : whole >= 0 ? whole : seen;
-    if (p < end) {
-        bool down = *++p == '-';
-        int64_t e = 0;
-        for (p += *p == '-' || *p == '+'; p < end; p++)
-            e = e < INT64_C(1) << 40 ? e * 10 + (*p - '0') : e;
-        x.point += down ? -e : e;
-    }
-    return x;
-}
-
-static bool decimal_equal(struct decimal x, struct decimal y)
-{
-    if (x.negative != y.negative || x.digits != y.digits || x.point != y.point)
-        return false;
-    const char *p = x.p, *q = y.p;
-    for (uint32_t i = 0; i < x.digits; i++) {
-        p += *p == '.';
-        q += *q == '.';
-        if (*p++ != *q++)
-            return false;
-    }
-    return true;
 }
 
 bool json_int(const struct json_doc *d, json_ref n, int64_t *ret)
