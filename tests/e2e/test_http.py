@@ -615,7 +615,7 @@ class Rights(unittest.TestCase):
 
     @needs_controls
     def test_without_the_check_they_are_reached(self):
-        with Stub() as s:
+        with Stub(address="0.0.0.0") as s:
             with Host(**self.rights(s.port), binary=CONTROLS, env={"MANIFOLD_WITHOUT": "private"}) as h:
                 for name in self.LOOPBACK:
                     a = h.ask("http://%s:%d/" % (name, s.port))
