@@ -27,11 +27,8 @@
 struct services;
 
 enum {
-    HTTP_HEADERS_MAX = 64, /* manifold/http.h */
     HTTP_METHOD_MAX = 16,
     HTTP_HEADER_BYTES = 65536,  /* of the headers of one request */
-    HTTP_BODY_MAX = 16 << 20,   /* of one request */
-    HTTP_HELD_MAX = 64 << 20,   /* of all requests of an instance, headers included */
     HTTP_REDIRECT_BODY = 65536, /* of a redirect, read so that the connection lives */
     HTTP_TRIES = 3,             /* with MF_HTTP_RETRY */
     HTTP_NAMES_LOST = 32,       /* name look-ups given up, of one instance */
@@ -141,7 +138,7 @@ struct http_request {
     char *grant; /* "": whichever allows it */
     char method[HTTP_METHOD_MAX + 1];
     char *url;
-    char *line[HTTP_HEADERS_MAX + 1]; /* "Name: value", NULL at the end */
+    char *line[MF_HTTP_HEADERS_MAX + 1]; /* "Name: value", NULL at the end */
     char *body;
     size_t body_len, held;
     uint64_t timeout, body_max;
@@ -175,8 +172,9 @@ struct http_op {
     bool dialled_any; /* another address was allowed */
     /* the answer */
     uint32_t code;
-    struct buf text;   /* header lines */
-    mf_header *header; /* owned; into text */
+    struct buf text;          /* header lines */
+    mf_header *header;        /* owned; into text */
+    struct http_url leads_to; /* NO_REDIRECT */
     uint32_t headers;
     struct buf body;
     uint64_t body_max, received;
@@ -228,7 +226,7 @@ const char *http_op_shown(const struct http_op *o, char out[HTTP_SHOWN]);
 /* --- http_lines.c --- */
 
 struct http_lines {
-    const char *line[HTTP_HEADERS_MAX + 8 + 1];
+    const char *line[MF_HTTP_HEADERS_MAX + 8 + 1];
     unsigned count;
     struct buf inject; /* "Name: secret" */
     struct trace trace;

@@ -80,6 +80,19 @@ static char *find_location(const struct http_op *o)
     return NULL;
 }
 
+/* To be followed by us when this answer has ended, or to be told. */
+static void take_location(struct http_op *o)
+{
+    char why[HTTP_WHY], *location = find_location(o);
+    if (!(o->rq.flags & MF_HTTP_NO_REDIRECT)) {
+        o->location = location;
+        return;
+    }
+    if (location && o->http->module->url_read(&o->url, location, &o->leads_to, why))
+        log_debug("%s: a redirect leads nowhere: %s", o->op.instance->name, why);
+    free(location);
+}
+
 void http_op_fill_answer(struct http_op *o, mf_http_answer *a)
 {
     bool any = o->code && (o->op.status == MF_OK || o->op.status == MF_ELIMIT);
@@ -92,6 +105,8 @@ void http_op_fill_answer(struct http_op *o, mf_http_answer *a)
         a->headers = o->header;
         a->header_count = o->headers;
         a->body = (mf_bytes){o->body.data, o->body.len};
+        if (o->leads_to.text)
+            a->location = (mf_bytes){o->leads_to.text, strlen(o->leads_to.text)};
     }
 }
 
@@ -106,8 +121,8 @@ static enum http_go module_head(void *user, uint32_t code, const mf_header *head
         http_op_fail(o, MF_ENOMEM, "%s: out of memory", http_op_shown(o, url));
         return HTTP_STOP;
     }
-    if (is_redirect(code) && !(o->rq.flags & MF_HTTP_NO_REDIRECT))
-        o->location = find_location(o);
+    if (is_redirect(code))
+        take_location(o);
     if (o->stream && !o->location) {
         mf_http_answer a;
         http_op_fill_answer(o, &a);

@@ -24,7 +24,6 @@
 #define HTTP_MODULE_SYMBOL "manifold_http_module"
 
 enum {
-    HTTP_URL_MAX = 8192,              /* bytes */
     HTTP_ANSWER_HEADER_BYTES = 65536, /* of all header lines of an answer */
     HTTP_ANSWER_HEADERS = 256,
     HTTP_WHY = 300, /* of a sentence */

@@ -258,6 +258,8 @@ static void http_release(struct op *op)
         o->http->module->url_free(&o->url);
     if (o->first.handle)
         o->http->module->url_free(&o->first);
+    if (o->leads_to.handle)
+        o->http->module->url_free(&o->leads_to);
     http_request_release(op->instance, &o->rq);
     buf_release(&o->text);
     buf_release(&o->body);

@@ -64,7 +64,7 @@ static const char *check_method(mf_bytes m)
 static const char *check_headers(const mf_http_request *rq)
 {
     size_t total = 0;
-    if (rq->header_count > HTTP_HEADERS_MAX)
+    if (rq->header_count > MF_HTTP_HEADERS_MAX)
         return "more than 64 headers";
     for (size_t i = 0; i < rq->header_count; i++) {
         const mf_header *h = &rq->headers[i];
@@ -83,11 +83,11 @@ static const char *check_headers(const mf_http_request *rq)
 static const char *check(const mf_http_request *rq)
 {
     const char *found = check_method(rq->method);
-    if (!rq->url.len || rq->url.len > HTTP_URL_MAX || !is_line(rq->url))
+    if (!rq->url.len || rq->url.len > MF_HTTP_URL_MAX || !is_line(rq->url))
         return "no URL of at most 8192 bytes without control characters";
     if (rq->grant.len > 64)
         return "a grant's name that is none";
-    if (rq->body.len > HTTP_BODY_MAX)
+    if (rq->body.len > MF_HTTP_BODY_MAX)
         return "a body of more than 16 MiB";
     if (rq->flags & ~(uint32_t)(MF_HTTP_RETRY | MF_HTTP_NO_REDIRECT))
         return "flags that this host does not know";
@@ -137,7 +137,7 @@ static bool hold(struct http_instance *own, struct http_request *rq, const mf_ht
     size_t n = from->url.len + from->body.len;
     for (size_t i = 0; i < from->header_count; i++)
         n += from->headers[i].name.len + from->headers[i].value.len;
-    if (atomic_fetch_add(&own->held, n) + n > HTTP_HELD_MAX) {
+    if (atomic_fetch_add(&own->held, n) + n > MF_HTTP_WAITING_MAX) {
         atomic_fetch_sub(&own->held, n);
         return false;
     }
@@ -165,7 +165,7 @@ void http_request_release(struct instance *in, struct http_request *rq)
     free(rq->grant);
     free(rq->url);
     free(rq->body);
-    for (size_t i = 0; i < HTTP_HEADERS_MAX; i++)
+    for (size_t i = 0; i < MF_HTTP_HEADERS_MAX; i++)
         free(rq->line[i]);
     *rq = (struct http_request){0};
 }

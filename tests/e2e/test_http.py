@@ -300,6 +300,7 @@ class Bounds(unittest.TestCase):
             return hang(r)
 
         with Stub({"/hang": hang, "/slow": slow}) as s, Host(**local(s.port)) as h:
+            h.ask(s.url + "/")
             for path, words in (("/hang", "no answer came in time"), ("/slow", "the answer did not end in time")):
                 begin = time.monotonic()
                 a = h.ask(s.url + path, timeout_ms=200)
@@ -353,6 +354,8 @@ class Redirects(unittest.TestCase):
             self.assertEqual((a["code"], a["redirects"], a["heads"]), (200, 1, 1))
             a = h.ask(s.url + "/r?to=/there", no_redirect=True)
             self.assertEqual((a["code"], a["redirects"], a["body"]), (302, 0, "moved"))
+            self.assertEqual(a["location"], s.url + "/there")
+            self.assertEqual(h.ask(s.url + "/r?to=ftp://x/", no_redirect=True)["location"], "")
             before = len(s.requests)
             a = h.ask(s.url + "/loop")
             self.assertEqual(a["status"], ELIMIT, a)
@@ -615,7 +618,7 @@ class Rights(unittest.TestCase):
 
     @needs_controls
     def test_without_the_check_they_are_reached(self):
-        with Stub() as s:
+        with Stub(address="0.0.0.0") as s:
             with Host(**self.rights(s.port), binary=CONTROLS, env={"MANIFOLD_WITHOUT": "private"}) as h:
                 for name in self.LOOPBACK:
                     a = h.ask("http://%s:%d/" % (name, s.port))

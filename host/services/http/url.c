@@ -94,7 +94,8 @@ static int settle(CURLU *u, struct http_url *ret, char why[HTTP_WHY])
         return refuse(why, "a port that is none");
     curl_url_set(u, CURLUPART_FRAGMENT, NULL, 0);
     ret->text = part(u, CURLUPART_URL, 0);
-    return ret->text && strlen(ret->text) <= HTTP_URL_MAX ? 0 : refuse(why, "one that is too long");
+    return ret->text && strlen(ret->text) <= MF_HTTP_URL_MAX ? 0
+                                                             : refuse(why, "one that is too long");
 }
 
 int url_read(const struct http_url *base, const char *text, struct http_url *ret,

@@ -52,6 +52,8 @@ static void put_answer(mfj_writer *w, const struct job *j, const mf_http_answer 
     mfj_put_int(w, a->redirects);
     mfj_put_key(w, "url");
     put_bytes(w, a->url);
+    mfj_put_key(w, "location");
+    put_bytes(w, a->location);
     mfj_put_key(w, "length");
     mfj_put_int(w, j->chunks ? j->got : (int64_t)a->body.len);
     mfj_put_key(w, "chunks");
