@@ -22,7 +22,7 @@ static const mf_metrics *ask(struct instance *in)
 
 static void setup_of(uint32_t limit)
 {
-    struct settings settings = {.metrics_series = limit};
+    struct settings settings = {.metrics_series = limit, .data = (char *)"/nonexistent"};
     struct err e;
     memset(&one, 0, sizeof(one));
     memset(&other, 0, sizeof(other));
