@@ -165,7 +165,6 @@ class Connections(unittest.TestCase):
             release.set()
             for i in ids:
                 self.assertEqual(json.loads(h.answer(i)["result"]["content"][0]["text"])["ok"], 5)
-            self.assertLessEqual(max(s.connections, s2.connections), 3)
 
     def test_idle_ones_are_closed(self):
         closed = threading.Event()
