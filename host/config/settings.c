@@ -341,7 +341,9 @@ static void set_builtin(struct settings *s)
 static int read_grants(struct settings *s, const struct settings_args *args, struct err *e)
 {
     int r = 0;
-    s->grant = xcalloc(args->grant_count, sizeof(*s->grant));
+    s->grant = calloc(args->grant_count + 1, sizeof(*s->grant));
+    if (!s->grant)
+        return err_set(e, -ENOMEM, "out of memory");
     for (uint32_t i = 0; !r && i < args->grant_count; i++) {
         r = sets_read_grant(args->grant[i], &s->grant[i], e);
         s->grants += r ? 0 : 1;

@@ -129,8 +129,9 @@ int lock_read(const char *path, struct lock **ret, struct err *e)
     struct json_doc d = {0};
     struct json_error je;
     struct buf text = BUF_INIT(LOCK_BYTES);
-    struct lock *l = xcalloc(1, sizeof(*l));
-    int fd, r = file_open(AT_FDCWD, path, false, path, &fd, e);
+    struct lock *l = calloc(1, sizeof(*l));
+    int fd, r = l ? 0 : err_set(e, -ENOMEM, "%s: out of memory", path);
+    r = r ? r : file_open(AT_FDCWD, path, false, path, &fd, e);
     if (!r) {
         r = read_text(fd, path, &text, e);
         close(fd);
@@ -162,14 +163,18 @@ void lock_sort_plugins(struct lock *l)
         qsort(l->plugin, l->plugins, sizeof(*l->plugin), by_name);
 }
 
-void lock_free(struct lock *l)
+void lock_release(struct lock *l)
 {
-    if (!l)
-        return;
     for (uint32_t i = 0; i < l->plugins; i++)
         free(l->plugin[i].field);
     free(l->plugin);
     text_pool_free(l->texts);
+}
+
+void lock_free(struct lock *l)
+{
+    if (l)
+        lock_release(l);
     free(l);
 }
 

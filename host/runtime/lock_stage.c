@@ -5,7 +5,7 @@
 #include "runtime/lock.h"
 #include "runtime/lock_parts.h"
 
-enum { NAMED_DIFFERENCES = 3, SENTENCE_BYTES = 480 };
+enum { NAMED_DIFFERENCES = 3, SENTENCE_BYTES = 4096 };
 
 struct naming {
     struct buf *out;
@@ -24,56 +24,60 @@ static void name_one(void *arg, const struct lock_field *before, const struct lo
                         : "has changed");
 }
 
-/* Empty: it is what the lock says. */
-static void compare(const struct settings *s, const struct lock_plugin *before,
-                    const struct lock_plugin *now, struct buf *out)
+/* True: it is what the lock says.  Else `out` says how it differs. */
+static bool is_approved(const struct settings *s, const struct lock_plugin *before,
+                        const struct lock_plugin *now, struct buf *out)
 {
     struct naming n = {out, 0};
     if (!before) {
         buf_printf(out, "it is not in %s", s->lock_file);
-        return;
+        return false;
     }
     if (!lock_compare(before, now, NULL, NULL))
-        return;
+        return true;
     buf_printf(out, "it is not what %s says: ", s->lock_file);
     lock_compare(before, now, name_one, &n);
     if (n.named > NAMED_DIFFERENCES)
         buf_printf(out, ", and %u more", n.named - NAMED_DIFFERENCES);
+    return false;
 }
 
-/* lock NULL: why says what is wrong with it. */
+/* lock NULL: `why` says what is wrong with it. */
+static bool compare(const struct settings *s, const struct staged *p, const struct lock *lock,
+                    const struct err *why, struct buf *out)
+{
+    struct lock now = {0};
+    struct err e;
+    bool approved = false;
+    if (!lock)
+        buf_printf(out, "%s", why->text);
+    else if (lock_add(&now, p->manifest, p->sha256, &e))
+        buf_printf(out, "%s", e.text);
+    else
+        approved = is_approved(s, lock_find(lock, p->manifest->name), &now.plugin[0], out);
+    lock_release(&now);
+    return approved;
+}
+
 static void apply_one(struct stage *st, struct staged *s, const struct lock *lock,
                       const struct err *why)
 {
-    struct lock now = {0};
     struct buf differs = BUF_INIT(SENTENCE_BYTES);
-    char *name = xstrndup(s->manifest->name.p, s->manifest->name.n);
+    char name[64]; /* an instance's has at most 32 */
     bool enforce = st->settings->lock == LOCK_ENFORCE;
-    struct err e;
-    if (!lock)
-        buf_printf(&differs, "%s", why->text);
-    else if (lock_add(&now, s->manifest, s->sha256, &e))
-        buf_printf(&differs, "%s", e.text);
-    else
-        compare(st->settings, lock_find(lock, s->manifest->name), &now.plugin[0], &differs);
-    if (!differs.len) {
-        if (enforce)
-            memcpy(s->manifest->library_sha256, s->sha256, LIBRARY_HEX);
-    } else if (enforce) {
+    bool approved = compare(st->settings, s, lock, why, &differs);
+    snprintf(name, sizeof(name), "%.*s", STR_FMT(s->manifest->name));
+    if (approved && enforce)
+        memcpy(s->manifest->library_sha256, s->sha256, LIBRARY_HEX);
+    else if (!approved && enforce)
         s->library_error =
             err_set(&s->e, -EPERM,
                     "lock: %.*s; \"manifold approve%s%s\" shows the difference and accepts it",
                     STR_FMT(buf_view(&differs)), lock ? " " : "", lock ? name : "");
-    } else {
+    else if (!approved)
         problem_add(&st->problems, name, false, "lock: %.*s; it is served, since lock.mode is warn",
                     STR_FMT(buf_view(&differs)));
-    }
-    free(name);
     buf_release(&differs);
-    for (uint32_t i = 0; i < now.plugins; i++)
-        free(now.plugin[i].field);
-    free(now.plugin);
-    text_pool_free(now.texts);
 }
 
 void lock_apply(struct stage *st)
@@ -95,8 +99,10 @@ void lock_apply(struct stage *st)
 int lock_gather(const struct settings *s, struct lock **ret, uint32_t *ret_bad, struct err *e)
 {
     struct stage st = {.settings = s, .for_lock = true};
-    struct lock *l = xcalloc(1, sizeof(*l));
+    struct lock *l = calloc(1, sizeof(*l));
     int r = 0;
+    if (!l)
+        return err_set(e, -ENOMEM, "out of memory");
     stage_read(&st, NULL, NULL, NULL);
     *ret_bad = st.problems.count;
     for (uint32_t i = 0; !r && i < st.plugins; i++) {

@@ -219,6 +219,17 @@ class Start(Base):
         out, _ = self.run_command("check", expect=1)
         self.assertIn("it is not in %s" % self.lock, out)
 
+    def test_a_sentence_that_is_too_long_changes_nothing(self):
+        """What can't be said in full is refused all the same."""
+        self.configure()
+        far = "/".join(["d" * 200] * 6)
+        self.f.write(far + "/manifold.lock", '{"manifold-lock": 1, "plugins": {}}')
+        with open(self.config) as f:
+            text = f.read().replace("mode: enforce", "mode: enforce, file: %s/manifold.lock" % far)
+        self.f.write("host.yaml", text)
+        with self.serve() as s:
+            self.assertEqual(self.unserved(s), {"echo", "other"})
+
     def test_what_differs_is_not_served(self):
         self.configure()
         self.run_command("lock")
