@@ -138,7 +138,10 @@ int instance_config(struct manifest *m, const struct settings *s, const struct i
     struct env_grants grants = {m, l};
     struct merge_layer layer[3];
     unsigned layers = 0;
-    char *base = s->doc.path ? path_directory(s->doc.path) : NULL;
+    char *base = NULL;
+    int r = s->doc.path ? path_directory(s->doc.path, &base, e) : 0;
+    if (r)
+        return r;
     for (unsigned i = 0; i < l->count; i++) {
         const struct document *d = l->layer[i].doc;
         json_ref n = json_get(&d->json, l->layer[i].object, STR("config"));
@@ -154,7 +157,7 @@ int instance_config(struct manifest *m, const struct settings *s, const struct i
                                                           .arg = &grants}};
     }
     buf_init(&m->config, EXPAND_BYTES);
-    int r = merge_objects(layer, layers, &m->config, e);
+    r = merge_objects(layer, layers, &m->config, e);
     r = r ? r : check_config(m, layer, layers, e);
     free(base);
     return r;

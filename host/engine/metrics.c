@@ -5,25 +5,28 @@
 
 #include <stdlib.h>
 
-/* Made at the first call: an idle plugin has none. */
+/* Made at the first call: an idle plugin has none.  NULL, where there is no memory: then this call
+ * is in no histogram. */
 static struct entry_metrics *metrics_of(struct call *c)
 {
     struct instance_entry *e = &c->instance->entry[c->entry];
-    if (!e->metrics)
-        e->metrics = xcalloc(1, sizeof(*e->metrics));
+    if (!e->metrics && !protection_off("metrics"))
+        e->metrics = calloc(1, sizeof(*e->metrics));
     return e->metrics;
 }
 
 void metrics_queue_wait(struct call *c)
 {
-    if (!protection_off("metrics"))
-        histogram_record(&metrics_of(c)->queue_wait, c->engine->now - c->arrival);
+    struct entry_metrics *m = metrics_of(c);
+    if (m)
+        histogram_record(&m->queue_wait, c->engine->now - c->arrival);
 }
 
 void metrics_duration(struct call *c)
 {
-    if (c->ran && !protection_off("metrics"))
-        histogram_record(&metrics_of(c)->duration, c->engine->now - c->arrival);
+    struct entry_metrics *m = c->ran ? metrics_of(c) : NULL;
+    if (m)
+        histogram_record(&m->duration, c->engine->now - c->arrival);
 }
 
 void metrics_release(struct instance *in)
