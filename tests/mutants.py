@@ -31,6 +31,15 @@ MUTANTS = [
      "list_append(in->waiting.next, &c->waiting);"),
     ("a finished call can be finished again", "core.c",
      "    if (!c || c->state != SLOT_RUNNING) {\n", "    if (!c) {\n"),
+    ("the permit of a blocking call comes back before its thread", "call.c",
+     "    if (!c->blocking || c->thread_done)\n        give_back(c);\n", "    give_back(c);\n"),
+    ("a generation is closed under its calls", "drain.c",
+     "    return !in->running && !in->queued &&", "    return !in->queued &&"),
+    ("who leaves the queue last does not let its generation come to rest", "call.c",
+     "    entry_of(c)->queued--;\n    if (c->instance->drain)\n        drain_look(c->engine);\n",
+     "    entry_of(c)->queued--;\n"),
+    ("an heir waits for ever for one that is stuck", "drain.c",
+     "    if (heir) {\n        struct buf none", "    if (!heir) {\n        struct buf none"),
 ]
 
 

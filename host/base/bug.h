@@ -15,9 +15,10 @@ _Noreturn void bug_at(const char *file, int line, const char *fmt, ...)
 #define BUG(...)     bug_at(__FILE__, __LINE__, __VA_ARGS__)
 #define BUG_ON(cond) ((cond) ? BUG("%s", #cond) : (void)0)
 
-/* Allocation of fixed-size host objects: zeroed, and out of memory ends the
- * process with one sentence and exit code 71 (EX_OSERR).  What input sizes
- * goes into a struct buf instead (buf.h), where it is an ordinary error. */
+/* Allocation of fixed-size host objects at the start: zeroed, and out of memory ends the
+ * process with one sentence and exit code 71 (EX_OSERR).  What input sizes goes into a
+ * struct buf instead (buf.h); what is made while the host serves comes from calloc() or str_dup().
+ * There it is an ordinary error. */
 void *xcalloc(size_t n, size_t size) __attribute__((malloc, returns_nonnull));
 _Noreturn void out_of_memory(void); /* the same end, for whoever asked malloc() */
 char *xstrndup(const char *s, size_t n) __attribute__((malloc, returns_nonnull));

@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 /* A cut in the middle of a UTF-8 sequence would make the sentence unfit for JSON. */
 static void trim_partial_utf8(char *s, size_t n)
@@ -54,4 +55,18 @@ void err_prefix(struct err *e, const char *fmt, ...)
     size_t at = (size_t)n < sizeof(e->text) ? (size_t)n : sizeof(e->text) - 1;
     int m = snprintf(text + at, sizeof(text) - at, ": %s", e->text);
     put(e, text, (int)at + m);
+}
+
+static const char no_memory[] = "out of memory, even for the sentence that says what was wrong";
+
+const char *err_keep(const char *text)
+{
+    char *copy = str_dup(str_of(text));
+    return copy ? copy : no_memory;
+}
+
+void err_drop(const char *kept)
+{
+    if (kept != no_memory)
+        free((char *)(uintptr_t)kept);
 }

@@ -18,4 +18,9 @@ int err_set(struct err *e, int code, const char *fmt, ...) __attribute__((format
 /* Puts "where: " in front of the sentence. */
 void err_prefix(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* A copy of a sentence that is to be kept; where there is no memory for it, one that says so.
+ * Never NULL; given back to err_drop(), which takes NULL too. */
+const char *err_keep(const char *text);
+void err_drop(const char *kept);
+
 #endif

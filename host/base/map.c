@@ -38,6 +38,11 @@ uint64_t str_hash(struct str s)
     return mix(h ^ w, 0xe7037ed1a0b428dbu);
 }
 
+static struct map_node **chain_of(struct map *m, uint64_t hash)
+{
+    return m->slots ? &m->slot[hash & (m->slots - 1)] : &m->chain;
+}
+
 void map_release(struct map *m)
 {
     free(m->slot);
@@ -49,7 +54,7 @@ struct map_node *map_find(const struct map *m, struct str key)
     if (!m->count)
         return NULL;
     uint64_t h = str_hash(key);
-    struct map_node *n = m->slot[h & (m->slots - 1)];
+    struct map_node *n = *chain_of((struct map *)(uintptr_t)m, h);
     while (n && !(n->hash == h && str_eq(n->key, key)))
         n = n->next;
     return n;
@@ -59,18 +64,17 @@ static void map_grow(struct map *m)
 {
     size_t slots = m->slots ? m->slots * 2 : 16;
     struct map_node **slot = calloc(slots, sizeof(*slot));
-    if (!slot && m->slots)
-        return; /* the chains get longer, that is all */
     if (!slot)
-        out_of_memory();
-    for (size_t i = 0; i < m->slots; i++) {
-        for (struct map_node *n = m->slot[i], *next; n; n = next) {
+        return; /* the chains get longer, that is all */
+    for (size_t i = 0; i < (m->slots ? m->slots : 1); i++) {
+        for (struct map_node *n = *chain_of(m, i), *next; n; n = next) {
             next = n->next;
             n->next = slot[n->hash & (slots - 1)];
             slot[n->hash & (slots - 1)] = n;
         }
     }
     free(m->slot);
+    m->chain = NULL;
     m->slot = slot;
     m->slots = slots;
 }
@@ -83,7 +87,7 @@ bool map_add(struct map *m, struct map_node *node, struct str key)
         map_grow(m);
     node->key = key;
     node->hash = str_hash(key);
-    struct map_node **slot = &m->slot[node->hash & (m->slots - 1)];
+    struct map_node **slot = chain_of(m, node->hash);
     node->next = *slot;
     *slot = node;
     m->count++;
@@ -92,8 +96,7 @@ bool map_add(struct map *m, struct map_node *node, struct str key)
 
 void map_remove(struct map *m, struct map_node *node)
 {
-    BUG_ON(!m->slots);
-    struct map_node **at = &m->slot[node->hash & (m->slots - 1)];
+    struct map_node **at = chain_of(m, node->hash);
     while (*at && *at != node)
         at = &(*at)->next;
     BUG_ON(!*at);

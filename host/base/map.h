@@ -14,8 +14,9 @@ struct map_node {
 };
 
 struct map {
-    struct map_node **slot; /* owned; NULL while empty */
-    size_t slots, count;    /* slots: a power of two */
+    struct map_node **slot; /* owned; NULL until the first is added */
+    struct map_node *chain; /* of all, where there is no memory for a table */
+    size_t slots, count;    /* slots: a power of two, or 0 */
 };
 
 /* Keyed by a random seed of this process, so that nobody can choose collisions. */
@@ -24,7 +25,8 @@ uint64_t str_hash(struct str s);
 /* A zeroed struct map is an empty one.  Releases the table, not the nodes. */
 void map_release(struct map *m);
 struct map_node *map_find(const struct map *m, struct str key);
-/* False, and nothing done, when the key is there already. */
+/* False, and nothing done, when the key is there already.  Needs no memory: without, finding takes
+ * longer. */
 bool map_add(struct map *m, struct map_node *node, struct str key);
 /* The node must be in the map. */
 void map_remove(struct map *m, struct map_node *node);

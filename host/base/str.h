@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct str {
@@ -38,6 +39,18 @@ static inline int str_cmp(struct str a, struct str b)
 static inline bool str_starts(struct str s, struct str prefix)
 {
     return s.n >= prefix.n && (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);
+}
+
+/* A NUL-terminated copy, the caller's; NULL: there is no memory for it. */
+static inline char *str_dup(struct str s)
+{
+    char *p = malloc(s.n + 1);
+    if (!p)
+        return NULL;
+    if (s.n)
+        memcpy(p, s.p, s.n);
+    p[s.n] = 0;
+    return p;
 }
 
 #endif

@@ -1,6 +1,7 @@
 /* host/config/builtin.h - the JSON Schemas of manifests/, built into the program.
  *
- * They are compiled at their first use and kept.  Any thread. */
+ * They are compiled at their first use and kept; out of memory then is an error of that use.
+ * Any thread. */
 #ifndef MANIFOLD_CONFIG_BUILTIN_H
 #define MANIFOLD_CONFIG_BUILTIN_H
 

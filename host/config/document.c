@@ -264,23 +264,21 @@ static void document_compact(struct document *d)
     d->json.text = d->text.data;
 }
 
-static void document_start(struct document *d, const char *path)
+static int document_start(struct document *d, const char *path, struct err *e)
 {
     *d = (struct document){.text = BUF_INIT(JSON_BYTES)};
-    d->path = xstrndup(path, strlen(path));
+    d->path = str_dup(str_of(path));
+    return d->path ? 0 : err_set(e, -ENOMEM, "%s: out of memory", path);
 }
 
 int document_parse(struct document *d, struct str yaml, const char *path, struct err *e)
 {
-    document_start(d, path);
     struct writing w = {.d = d, .yaml = yaml, .e = e};
-    int r = 0;
-    if (yaml.n > DOCUMENT_BYTES)
+    int r = document_start(d, path, e);
+    if (!r && yaml.n > DOCUMENT_BYTES)
         r = err_set(e, -E2BIG, "%s:1:1: expected at most 256 KiB, found more", path);
-    else
-        r = write_events(&w);
-    if (!r)
-        r = read_tape(d, e);
+    r = r ? r : write_events(&w);
+    r = r ? r : read_tape(d, e);
     if (r) {
         document_release(d);
         return r;
@@ -328,11 +326,10 @@ int document_read(struct document *d, int fd, const char *path, struct err *e)
 
 int document_take_json(struct document *d, struct buf *json, const char *path, struct err *e)
 {
-    document_start(d, path);
-    buf_release(&d->text);
+    int r = document_start(d, path, e);
     d->text = *json;
     *json = (struct buf){.max = json->max};
-    int r = read_tape(d, e);
+    r = r ? r : read_tape(d, e);
     if (r)
         document_release(d);
     else

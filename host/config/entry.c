@@ -155,7 +155,9 @@ static int read_completions(struct manifest *m, struct entry_spec *entry, struct
     if (entry->kind != ENTRY_TEMPLATE)
         return complain_at(&m->doc, complete, e,
                            "expected it beside a uriTemplate, found it beside a uri");
-    entry->complete = xcalloc(d->node[complete].count, sizeof(*entry->complete));
+    entry->complete = calloc(d->node[complete].count, sizeof(*entry->complete));
+    if (!entry->complete)
+        return err_set(e, -ENOMEM, "%s: out of memory", m->doc.path);
     json_each_member (d, complete, k) {
         struct str argument;
         int r = text_value(&m->texts, d, k, &argument, e);

@@ -96,10 +96,13 @@ int path_expand(struct str path, const char *base, char **ret, struct err *e)
     return 0;
 }
 
-char *path_directory(const char *path)
+int path_directory(const char *path, char **ret, struct err *e)
 {
     const char *slash = strrchr(path, '/');
-    if (!slash)
-        return xstrndup(".", 1);
-    return slash == path ? xstrndup("/", 1) : xstrndup(path, (size_t)(slash - path));
+    struct str directory = {path, slash == path ? 1 : (size_t)(slash ? slash - path : 0)};
+    char *copy = str_dup(slash ? directory : STR("."));
+    if (!copy)
+        return err_set(e, -ENOMEM, "%s: out of memory", path);
+    *ret = copy;
+    return 0;
 }

@@ -19,7 +19,8 @@ const char *path_home(void);
 /* "~" and "~/..." become the home's, a relative path goes below `base` (NULL: stays as it is).
  * *ret is the caller's. */
 int path_expand(struct str path, const char *base, char **ret, struct err *e);
-/* The part of path in front of the last '/', "." when there is none; the caller's. */
-char *path_directory(const char *path);
+/* *ret is the part of path in front of the last '/', "." when there is none; the caller's.  0 or
+ * -ENOMEM. */
+int path_directory(const char *path, char **ret, struct err *e);
 
 #endif

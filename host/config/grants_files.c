@@ -161,10 +161,12 @@ static int guard(struct grants *g, const char *what, const char *path, struct er
 /* The directory of a file, and where the file is a link that of what it leads to. */
 static int guard_file(struct grants *g, const char *what, const char *file, struct err *e)
 {
-    char *directory = path_directory(file), *real = realpath(file, NULL);
-    int r = guard(g, what, directory, e);
+    char *directory = NULL, *real = realpath(file, NULL);
+    int r = path_directory(file, &directory, e);
+    r = r ? r : guard(g, what, directory, e);
     free(directory);
-    directory = real ? path_directory(real) : NULL;
+    directory = NULL;
+    r = r || !real ? r : path_directory(real, &directory, e);
     r = r || !directory ? r : guard(g, what, directory, e);
     free(directory);
     free(real);
@@ -241,11 +243,11 @@ static int add_path(struct granting *of, struct files_grant *f, const struct doc
     struct expand x = {
         .doc = doc, .data = of->s->data, .name = of->m->name, .allow_env = no_variable};
     struct buf text = BUF_INIT(PATH_MAX);
-    char *base = doc == &of->s->doc ? path_directory(doc->path) : NULL, *full = NULL;
+    char *base = NULL, *full = NULL;
     char shown[TEXT_SHOWN];
     struct err why = {{0}};
     x.arg = &x;
-    int r = 0;
+    int r = doc == &of->s->doc ? path_directory(doc->path, &base, e) : 0;
     if (doc == &of->m->doc && !is_fixed(json_inner(&doc->json, n)))
         r = complain_at(doc, n, e,
                         "expected an absolute path, one below ~ or one below ${data}, found %s",

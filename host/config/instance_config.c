@@ -104,7 +104,10 @@ int instance_config(struct manifest *m, const struct settings *s, const struct i
 {
     struct merge_layer layer[3];
     unsigned layers = 0;
-    char *base = s->doc.path ? path_directory(s->doc.path) : NULL;
+    char *base = NULL;
+    int r = s->doc.path ? path_directory(s->doc.path, &base, e) : 0;
+    if (r)
+        return r;
     for (unsigned i = 0; i < l->count; i++) {
         const struct document *d = l->layer[i].doc;
         json_ref n = json_get(&d->json, l->layer[i].object, STR("config"));
@@ -120,7 +123,7 @@ int instance_config(struct manifest *m, const struct settings *s, const struct i
                                                           .arg = m}};
     }
     buf_init(&m->config, EXPAND_BYTES);
-    int r = merge_objects(layer, layers, &m->config, e);
+    r = merge_objects(layer, layers, &m->config, e);
     r = r ? r : check_config(m, layer, layers, e);
     free(base);
     return r;

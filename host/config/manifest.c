@@ -30,7 +30,7 @@ void manifest_warn(struct manifest *m, const struct document *d, json_ref n, con
     buf_release(&path);
     if (m->warnings == WARNINGS - 1)
         err_set(&text, 0, "%s: there are more warnings than these", m->doc.path);
-    m->warning[m->warnings++] = xstrndup(text.text, strlen(text.text));
+    m->warning[m->warnings++] = err_keep(text.text);
 }
 
 /* The file's name without its directory and without .yaml. */
@@ -114,14 +114,18 @@ static int read_library(struct manifest *m, struct err *e)
     int r = read_text(m, "library", &given, e);
     if (r)
         return r;
-    if (given.p) {
-        m->library = xstrndup(given.p, given.n);
-    } else if (needed) {
-        struct str stem = stem_of(m->doc.path);
-        m->library = xcalloc(1, stem.n + sizeof(".so"));
-        memcpy(m->library, stem.p, stem.n);
-        memcpy(m->library + stem.n, ".so", sizeof(".so"));
+    if (!given.p && !needed)
+        return 0;
+    struct str stem = stem_of(m->doc.path);
+    struct buf name = BUF_INIT(stem.n + given.n + sizeof(".so"));
+    buf_str(&name, given.p ? given : stem);
+    if (!given.p)
+        buf_lit(&name, ".so");
+    if (!buf_cstr(&name) || name.failed) {
+        buf_release(&name);
+        return err_set(e, -ENOMEM, "%s: out of memory", m->doc.path);
     }
+    m->library = name.data;
     return 0;
 }
 
@@ -151,7 +155,9 @@ static int hide_entries(struct manifest *m, const struct instance_layers *layers
         int r = text_value(&m->texts, &d->json, it, &glob, e);
         if (r)
             return r;
-        char *z = xstrndup(glob.p, glob.n);
+        char *z = str_dup(glob);
+        if (!z)
+            return err_set(e, -ENOMEM, "%s: out of memory", m->doc.path);
         if (!hide_matching(m, z))
             manifest_warn(m, d, it, "expected a glob that matches an entry, found \"%s\"", z);
         free(z);
@@ -186,10 +192,8 @@ static int resolve(struct manifest *m, const struct settings *s, const struct so
 static int finish(struct manifest *m, int r, const struct settings *s, const struct source *source,
                   struct manifest **ret, struct err *e)
 {
-    if (!r) {
-        m->directory = path_directory(m->doc.path);
-        r = resolve(m, s, source, e);
-    }
+    r = r ? r : path_directory(m->doc.path, &m->directory, e);
+    r = r ? r : resolve(m, s, source, e);
     if (r)
         manifest_free(m);
     else
@@ -207,8 +211,9 @@ int manifest_read(const struct settings *s, const struct source *source, int dir
         return r;
     r = file_open(dirfd, file, true, path, &fd, e);
     if (!r) {
-        struct manifest *m = xcalloc(1, sizeof(*m));
-        r = document_read(&m->doc, fd, path, e);
+        struct manifest *m = calloc(1, sizeof(*m));
+        r = m ? document_read(&m->doc, fd, path, e)
+              : err_set(e, -ENOMEM, "%s: out of memory", path);
         close(fd);
         r = finish(m, r, s, source, ret, e);
     }
@@ -219,8 +224,10 @@ int manifest_read(const struct settings *s, const struct source *source, int dir
 int manifest_parse(const struct settings *s, const struct source *source, struct str yaml,
                    const char *path, struct manifest **ret, struct err *e)
 {
-    struct manifest *m = xcalloc(1, sizeof(*m));
-    return finish(m, document_parse(&m->doc, yaml, path, e), s, source, ret, e);
+    struct manifest *m = calloc(1, sizeof(*m));
+    int r =
+        m ? document_parse(&m->doc, yaml, path, e) : err_set(e, -ENOMEM, "%s: out of memory", path);
+    return finish(m, r, s, source, ret, e);
 }
 
 void manifest_free(struct manifest *m)
@@ -230,7 +237,7 @@ void manifest_free(struct manifest *m)
     for (uint32_t i = 0; i < m->entries; i++)
         entry_release(&m->entry[i]);
     for (uint32_t i = 0; i < m->warnings; i++)
-        free(m->warning[i]);
+        err_drop(m->warning[i]);
     free(m->entry);
     free(m->directory);
     free(m->library);

@@ -83,8 +83,7 @@ struct manifest {
     struct grants grants;        /* what is in force of them */
     const char *dormant[32];     /* keys accepted but not in force in this build, const strings */
     uint32_t dormants;
-    char
-        *warning[8]; /* owned sentences: cut to a ceiling, hidden entries that match nothing, ... */
+    const char *warning[8]; /* err_keep()'s: cut to a ceiling, a glob that hides nothing, ... */
     uint32_t warnings;
     struct text_pool *texts; /* owned; strings that had escapes, arguments without `complete` */
 };

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stdlib.h>
 #include "config/complain.h"
 #include "config/entry.h"
 #include "config/text.h"
@@ -26,8 +27,10 @@ static int read_arguments(struct manifest *m, struct entry_spec *entry, json_ref
                           struct err *e)
 {
     const struct json_doc *d = &m->doc.json;
-    entry->argument = xcalloc(d->node[list].count, sizeof(*entry->argument));
-    entry->complete = xcalloc(d->node[list].count, sizeof(*entry->complete));
+    entry->argument = calloc(d->node[list].count, sizeof(*entry->argument));
+    entry->complete = calloc(d->node[list].count, sizeof(*entry->complete));
+    if (!entry->argument || !entry->complete)
+        return err_set(e, -ENOMEM, "%s: out of memory", m->doc.path);
     json_each (d, list, it) {
         json_ref name = json_get(d, it, STR("name")), required = json_get(d, it, STR("required"));
         json_ref complete = json_get(d, it, STR("complete"));

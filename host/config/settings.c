@@ -72,7 +72,9 @@ static int set_path(struct settings *s, json_ref n, const char *base, char **ret
 static int add_sources(struct settings *s, json_ref list, const char *base, struct err *e)
 {
     const struct json_doc *d = &s->doc.json;
-    s->source = xcalloc(d->node[list].count + 1, sizeof(*s->source));
+    s->source = calloc(d->node[list].count + 1, sizeof(*s->source));
+    if (!s->source)
+        return err_set(e, -ENOMEM, "%s: out of memory", s->doc.path);
     json_each (d, list, it) {
         struct source *source = &s->source[s->sources++];
         json_ref trust = json_get(d, it, STR("trust"));
@@ -85,23 +87,42 @@ static int add_sources(struct settings *s, json_ref list, const char *base, stru
     return 0;
 }
 
-static void add_default_sources(struct settings *s, const char *installed)
+/* As it was given.  0 or -ENOMEM. */
+static int add_source(struct settings *s, const char *path, struct source source, struct err *e)
 {
-    s->source = xcalloc(2, sizeof(*s->source));
-    if (installed)
-        s->source[s->sources++] = (struct source){
-            .path = xstrndup(installed, strlen(installed)), .trust = true, .optional = true};
-    char *path;
-    if (path_home() && path_expand(STR(USER_PLUGINS), NULL, &path, NULL) == 0)
-        s->source[s->sources++] = (struct source){.path = path, .optional = true};
+    source.path = str_dup(str_of(path));
+    if (!source.path)
+        return err_set(e, -ENOMEM, "%s: out of memory", path);
+    s->source[s->sources++] = source;
+    return 0;
 }
 
-static void add_given_sources(struct settings *s, const struct settings_args *args)
+static int add_default_sources(struct settings *s, const char *installed, struct err *e)
 {
-    s->source = xcalloc(args->plugins_count, sizeof(*s->source));
-    for (uint32_t i = 0; i < args->plugins_count; i++)
-        s->source[s->sources++] = (struct source){
-            .path = xstrndup(args->plugins[i], strlen(args->plugins[i])), .trust = args->trust};
+    int r = 0;
+    s->source = calloc(2, sizeof(*s->source));
+    if (!s->source)
+        return err_set(e, -ENOMEM, "out of memory for the sources");
+    if (installed)
+        r = add_source(s, installed, (struct source){.trust = true, .optional = true}, e);
+    char *path;
+    if (r || !path_home())
+        return r;
+    r = path_expand(STR(USER_PLUGINS), NULL, &path, e);
+    if (!r)
+        s->source[s->sources++] = (struct source){.path = path, .optional = true};
+    return r;
+}
+
+static int add_given_sources(struct settings *s, const struct settings_args *args, struct err *e)
+{
+    int r = 0;
+    s->source = calloc(args->plugins_count, sizeof(*s->source));
+    if (!s->source)
+        return err_set(e, -ENOMEM, "out of memory for the sources");
+    for (uint32_t i = 0; !r && i < args->plugins_count; i++)
+        r = add_source(s, args->plugins[i], (struct source){.trust = args->trust}, e);
+    return r;
 }
 
 static void set_count(const struct document *d, json_ref object, const char *key, uint32_t *ret)
@@ -248,8 +269,9 @@ static int set_lock(struct settings *s, json_ref lock, const char *base, struct 
 /* Other processes are told of it, so it does not depend on where this one was started. */
 static int place_lock(struct settings *s, struct err *e)
 {
-    char *base = s->doc.path ? path_directory(s->doc.path) : NULL, *here = NULL, *full = NULL;
-    int r = s->lock_file ? 0 : path_expand(STR(LOCK_FILE), base, &s->lock_file, e);
+    char *base = NULL, *here = NULL, *full = NULL;
+    int r = s->doc.path ? path_directory(s->doc.path, &base, e) : 0;
+    r = r || s->lock_file ? r : path_expand(STR(LOCK_FILE), base, &s->lock_file, e);
     if (!r && s->lock_file[0] != '/') {
         here = getcwd(NULL, 0);
         r = here ? path_expand(str_of(s->lock_file), here, &full, e)
@@ -353,23 +375,26 @@ static int read_grants(struct settings *s, const struct settings_args *args, str
 
 int settings_read(const struct settings_args *args, struct settings **ret, struct err *e)
 {
-    struct settings *s = xcalloc(1, sizeof(*s));
+    struct settings *s = calloc(1, sizeof(*s));
+    if (!s)
+        return err_set(e, -ENOMEM, "out of memory for the settings");
     set_builtin(s);
     int r = sets_read(args->set, args->set_count, &s->sets, e);
     r = r ? r : read_grants(s, args, e);
     if (!r && !args->plugins_count)
         r = find_file(s, args->config, e);
     if (!r && s->doc.path) {
-        char *base = path_directory(s->doc.path);
-        r = apply_file(s, base, e);
+        char *base = NULL;
+        r = path_directory(s->doc.path, &base, e);
+        r = r ? r : apply_file(s, base, e);
         free(base);
     }
     if (!r)
         r = place_lock(s, e);
     if (!r && args->plugins_count)
-        add_given_sources(s, args);
+        r = add_given_sources(s, args, e);
     else if (!r && !s->source)
-        add_default_sources(s, args->installed);
+        r = add_default_sources(s, args->installed, e);
     if (!r && !s->data)
         r = path_expand(path_home() ? STR(USER_DATA) : STR(SYSTEM_DATA), NULL, &s->data, e);
     if (r)

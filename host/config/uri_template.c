@@ -170,12 +170,14 @@ int uri_template_compile(struct str text, struct uri_template **ret, struct err 
     if (!text.n || text.n > TEMPLATE_MAX)
         return err_set(e, -EINVAL, "URI template: expected 1 to %d characters, found %zu",
                        TEMPLATE_MAX, text.n);
-    struct uri_template *t = xcalloc(1, sizeof(*t));
+    struct uri_template *t = calloc(1, sizeof(*t));
+    if (!t)
+        return err_set(e, -ENOMEM, "URI template: there is no memory for it");
     struct compiler c = {.t = t, .start = text.p, .p = text.p, .end = text.p + text.n, .e = e};
     buf_init(&c.text, text.n * 3);
     /* A literal between any two expressions, and a ',' before each further variable. */
-    t->part = xcalloc(text.n + 2 * VARIABLES_MAX, sizeof(*t->part));
-    int r = buf_reserve(&c.text, text.n * 3)
+    t->part = calloc(text.n + 2 * VARIABLES_MAX, sizeof(*t->part));
+    int r = !t->part || buf_reserve(&c.text, text.n * 3)
                 ? err_set(e, -ENOMEM, "URI template: there is no memory for it")
                 : 0;
     while (!r && c.p < c.end)

@@ -37,18 +37,34 @@ static void save_state(struct instance *in, struct buf *state)
         return;
     log_line(LOG_ERROR, in->name,
              "generation %" PRIu64 " handed no state over: save() returned %d%s", in->generation, r,
-             state->failed ? ", and it was over 16 MiB" : "");
+             state->failed == -ENOMEM ? ", and the host was out of memory for it"
+             : state->failed          ? ", and it was over 16 MiB"
+                                      : "");
     buf_clear(state, 0);
+}
+
+static bool has_other_generation(const struct engine *en, const char *name)
+{
+    list_each (it, &en->instances) {
+        if (strcmp(container_of(it, struct instance, in_engine)->name, name) == 0)
+            return true;
+    }
+    return false;
 }
 
 static void free_retired(struct instance *in)
 {
     struct engine *en = in->engine;
+    const struct engine_services *s = &en->options.services;
     bool tell = en->gone && !in->drain->discarded;
-    char *name = xstrndup(in->name, strlen(in->name));
+    watchdog_forget(en); /* it may just be naming it */
+    char *name = in->name;
+    in->name = NULL;
     if (in->loads)
         log_line(LOG_INFO, name, "generation %" PRIu64 " has ended", in->generation);
     instance_free(in);
+    if (s->gone && !has_other_generation(en, name))
+        s->gone(s->arg, name);
     if (tell)
         en->gone(en->gone_arg, name);
     free(name);
@@ -180,14 +196,17 @@ void drain_look(struct engine *en)
 
 void instance_retire(struct instance *in, struct instance *heir)
 {
-    in->drain = xcalloc(1, sizeof(*in->drain));
-    in->drain->heir = heir;
-    in->drain->due = clock_ns() + in->manifest->instance.limits.drain;
+    in->drain = in->drain_room;
+    *in->drain = (struct instance_drain){.heir = heir,
+                                         .due = clock_ns() + in->manifest->instance.limits.drain};
     drain_look(in->engine);
 }
 
 void instance_discard(struct instance *in)
 {
+    /* Probed, and nobody will open it. */
+    if (in->handover && in->state == INSTANCE_LOADING && !in->prepared)
+        in->state = INSTANCE_CLOSED;
     instance_retire(in, NULL);
     in->drain->discarded = true;
 }

@@ -17,14 +17,31 @@ const char *instance_state_name(enum instance_state s)
     return state_name[s];
 }
 
+static void instance_release(struct instance *in)
+{
+    free(in->drain_room);
+    free(in->entry);
+    free(in->name);
+    err_drop(in->last_error);
+    err_drop(in->error);
+    free(in);
+}
+
 struct instance *instance_new(struct engine *en, const struct manifest *m)
 {
-    struct instance *in = xcalloc(1, sizeof(*in));
+    struct instance *in = calloc(1, sizeof(*in));
+    if (!in)
+        return NULL;
+    in->entry = calloc(m->entries ? m->entries : 1, sizeof(*in->entry));
+    in->drain_room = calloc(1, sizeof(*in->drain_room));
+    in->name = str_dup(m->name);
+    if (!in->entry || !in->drain_room || !in->name) {
+        instance_release(in);
+        return NULL;
+    }
     in->engine = en;
     in->manifest = m;
     in->generation = 1;
-    in->entry = xcalloc(m->entries, sizeof(*in->entry));
-    in->name = xstrndup(m->name.p, m->name.n);
     list_init(&in->waiting);
     list_init(&in->op_list);
     list_append(&en->instances, &in->in_engine);
@@ -49,7 +66,7 @@ static bool tell_prepared(struct instance *in, const char *error)
 static void fail(struct instance *in, const struct err *e)
 {
     in->state = INSTANCE_FAILED;
-    in->error = xstrndup(e->text, strlen(e->text));
+    in->error = err_keep(e->text);
     if (tell_prepared(in, in->error))
         return;
     log_line(LOG_ERROR, in->name, "not served: %s", in->error);
@@ -193,12 +210,16 @@ static void probe(struct instance *in, struct err *e)
 {
     enum library_state s = library_state(in->library);
     bool known = s == LIBRARY_PROBED || s == LIBRARY_LOADED;
-    if (!protection_off("probe") && !known)
-        library_probe(in->engine->loop, in->library, on_probed, in);
-    else if (in->handover)
+    if (!protection_off("probe") && !known) {
+        if (library_probe(in->engine->loop, in->library, on_probed, in) == 0)
+            return;
+        err_set(e, -ENOMEM, "out of memory for the probe of %s", in->manifest->library);
+        fail(in, e);
+    } else if (in->handover) {
         tell_prepared(in, NULL);
-    else
+    } else {
         finish_load(in, e);
+    }
 }
 
 void instance_load(struct instance *in)
@@ -283,33 +304,19 @@ void instance_close(struct instance *in)
     in->state = INSTANCE_CLOSED;
 }
 
-static bool has_other_generation(const struct engine *en, const char *name)
-{
-    list_each (it, &en->instances) {
-        if (strcmp(container_of(it, struct instance, in_engine)->name, name) == 0)
-            return true;
-    }
-    return false;
-}
-
 void instance_free(struct instance *in)
 {
     struct engine *en = in->engine;
     const struct engine_services *s = &en->options.services;
     list_remove(&in->in_engine);
     watchdog_forget(en);
+    if (in->library)
+        library_probe_forget(in->library, in);
     if (in->services)
         s->release(s->arg, in);
-    if (s->gone && !en->stopped && !has_other_generation(en, in->name))
-        s->gone(s->arg, in->name);
     metrics_release(in);
     /* A retired one is the engine's, manifest and all. */
     if (in->drain)
         manifest_free((struct manifest *)(uintptr_t)in->manifest);
-    free(in->drain);
-    free(in->last_error);
-    free(in->entry);
-    free(in->name);
-    free(in->error);
-    free(in);
+    instance_release(in);
 }

@@ -54,7 +54,7 @@ struct instance {
     struct engine *engine;
     const struct manifest *manifest; /* borrowed, outlives the instance */
     enum instance_state state;
-    char *error;             /* owned; one sentence; NULL unless FAILED */
+    const char *error;       /* err_keep()'s; one sentence; NULL unless FAILED */
     struct library *library; /* NULL until staged */
     const mf_plugin *plugin; /* NULL unless READY */
     void *self;
@@ -77,8 +77,9 @@ struct instance {
     struct instance_services *services; /* the services' own (services.h); NULL until needed */
     char *name;                         /* NUL-terminated copy of manifest->name */
     uint64_t generation;          /* from 1; each reload that changes the plugin makes the next */
-    char *last_error;             /* owned; why the last reload left it as it was; or NULL */
-    struct instance_drain *drain; /* owned; NULL while it serves */
+    const char *last_error;       /* err_keep()'s; why the last reload left it as it was; or NULL */
+    struct instance_drain *drain; /* NULL while it serves, then its drain_room */
+    struct instance_drain *drain_room; /* owned */
     uint64_t loads;
     uint64_t log_second; /* limits.log: the second that is counted, and its lines; core.c's lock */
     uint32_t log_lines;
@@ -93,7 +94,8 @@ struct instance {
     _Atomic uint64_t log_dropped; /* lines over limits.log; any thread */
 };
 
-/* Of a manifest that has a library or needs none.  Generation 1. */
+/* Of a manifest that has a library or needs none.  Generation 1.  NULL: there is no memory; all
+ * that its end needs is there from the beginning. */
 struct instance *instance_new(struct engine *en, const struct manifest *m);
 /* It goes on counting where `before`, an older generation of the same plugin, counts: for entries
  * of the same kind and name.  Before its first call. */

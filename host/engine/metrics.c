@@ -7,7 +7,11 @@
 
 struct entry_metrics *metrics_make(struct instance *in, uint32_t entry)
 {
-    struct entry_metrics *m = xcalloc(1, sizeof(*m));
+    /* Where calls are counted for which there is no memory. */
+    static struct entry_metrics lost;
+    struct entry_metrics *m = calloc(1, sizeof(*m));
+    if (!m)
+        return &lost;
     m->generations = 1;
     in->entry[entry].metrics = m;
     return m;
@@ -17,7 +21,7 @@ void metrics_waited(struct call *c)
 {
     c->waited = c->engine->now - c->arrival;
     if (!protection_off("metrics"))
-        histogram_record(&c->instance->entry[c->entry].metrics->queue_wait, c->waited);
+        histogram_record(&metrics_of(c->instance, c->entry)->queue_wait, c->waited);
 }
 
 void metrics_answered(struct call *c, const struct outcome *o)
@@ -28,7 +32,7 @@ void metrics_answered(struct call *c, const struct outcome *o)
         return;
     window_count(&en->window, en->now, o->end != CALL_DONE);
     if (c->ran) {
-        histogram_record(&c->instance->entry[c->entry].metrics->duration, took);
+        histogram_record(&metrics_of(c->instance, c->entry)->duration, took);
         window_time(&en->window, histogram_part(took));
     }
     if (took > c->spec->slow)

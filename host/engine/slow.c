@@ -40,7 +40,7 @@ void slow_call(struct call *c, uint64_t took, const struct outcome *o)
     struct instance *in = c->instance;
     uint64_t waited = c->ran ? c->waited : took;
     char limit[UNITS_SHOWN], unsaid[64] = "";
-    in->entry[c->entry].metrics->count.slow++;
+    metrics_of(in, c->entry)->count.slow++;
     if (!admits(in, c->engine->now))
         return;
     if (in->slow_unsaid)

@@ -65,7 +65,9 @@ static struct matcher *matcher_get(void)
     if (m && m->data)
         return m;
     if (!m) {
-        m = xcalloc(1, sizeof(*m));
+        m = calloc(1, sizeof(*m));
+        if (!m)
+            return NULL;
         m->context = pcre2_match_context_create(NULL);
         if (!m->context || pthread_setspecific(matcher_key, m)) {
             matcher_free(m);

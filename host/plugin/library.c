@@ -60,12 +60,17 @@ static void to_hex(const unsigned char hash[LIBRARY_HASH], char ret[LIBRARY_HEX]
     ret[2 * LIBRARY_HASH] = 0;
 }
 
-/* Takes the copy. */
+/* Takes the copy.  NULL: there is no memory, and the copy stays the caller's. */
 static struct library *library_new(const char *name, const struct sealed_copy *copy,
                                    const struct plugin_note *note)
 {
-    struct library *lib = xcalloc(1, sizeof(*lib));
-    lib->name = xstrndup(name, strlen(name));
+    struct library *lib = calloc(1, sizeof(*lib));
+    char *own = lib ? str_dup(str_of(name)) : NULL;
+    if (!own) {
+        free(lib);
+        return NULL;
+    }
+    lib->name = own;
     lib->copy = *copy;
     lib->note = *note;
     lib->state = LIBRARY_STAGED;
@@ -113,30 +118,49 @@ int library_digest(int dirfd, const char *directory, const char *name, char ret[
     return r;
 }
 
+/* Where a file is remembered; NULL: there is no memory for it. */
+static struct seen *file_of(const struct stat *st)
+{
+    struct seen *s = find_file(st);
+    if (s)
+        return s;
+    s = calloc(1, sizeof(*s));
+    if (s)
+        list_append(&g.files, &s->node);
+    return s;
+}
+
+/* The library of these bytes, which are taken when they are new. */
+static int library_of(const char *name, const struct sealed_copy *copy, struct library **ret,
+                      struct err *e)
+{
+    struct plugin_note note;
+    int r = read_note(copy, &note, e);
+    if (r)
+        return r;
+    struct library *lib = library_new(name, copy, &note);
+    if (!lib)
+        return err_set(e, -ENOMEM, "out of memory");
+    list_append(&g.libraries, &lib->node);
+    *ret = lib;
+    return 0;
+}
+
 /* Under the lock.  Takes the copy, which is closed when equal bytes are there already. */
 static int enter(const char *name, struct sealed_copy *copy, struct library **ret, struct err *e)
 {
     struct library *lib = find_hash(copy->hash);
     struct stat st = copy->source;
-    if (!lib) {
-        struct plugin_note note;
-        int r = read_note(copy, &note, e);
-        if (r) {
-            library_copy_release(copy);
-            return r;
-        }
-        lib = library_new(name, copy, &note);
-        list_append(&g.libraries, &lib->node);
-    } else {
+    int r = lib ? 0 : library_of(name, copy, &lib, e);
+    if (r || lib->copy.fd != copy->fd)
         library_copy_release(copy);
+    if (r)
+        return r;
+    struct seen *s = file_of(&st);
+    if (s) { /* else its bytes are only copied once more, the next time */
+        s->stat = st;
+        s->lib = lib;
     }
-    struct seen *s = find_file(&st);
-    if (!s) {
-        s = xcalloc(1, sizeof(*s));
-        list_append(&g.files, &s->node);
-    }
-    s->stat = st;
-    s->lib = lib;
     *ret = lib;
     return 0;
 }
@@ -184,8 +208,8 @@ enum library_state library_state(const struct library *lib)
 
 int library_set_bad(struct library *lib, int code, const struct err *e)
 {
-    free(lib->why);
-    lib->why = xstrndup(e->text, strlen(e->text));
+    err_drop(lib->why);
+    lib->why = err_keep(e->text);
     lib->state = LIBRARY_BAD;
     return code;
 }

@@ -45,9 +45,11 @@ enum library_state library_state(const struct library *lib);
 /* Runs the probe on `loop` unless it has been run (one that failed is run again once the file
  * was staged again); `done` is called exactly
  * once, on the loop, never inside this function; status 0 or a negative errno with the sentence.
- * A probe that takes over 10 s is killed. */
+ * A probe that takes over 10 s is killed.  0, or -ENOMEM: then `done` is not called. */
 typedef void (*library_probe_cb)(void *arg, struct library *lib, int status, const struct err *e);
-void library_probe(uv_loop_t *loop, struct library *lib, library_probe_cb done, void *arg);
+int library_probe(uv_loop_t *loop, struct library *lib, library_probe_cb done, void *arg);
+/* Who waits with this `arg` is gone: its `done` is not called any more. */
+void library_probe_forget(struct library *lib, void *arg);
 /* The same for programs without a loop (check, list): blocks.  -EBUSY while library_probe() has one
  * under way. */
 int library_probe_now(struct library *lib, struct err *e);

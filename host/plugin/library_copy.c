@@ -206,16 +206,20 @@ static int copy_to_memfd(int fd, const struct stat *st, const char *name, struct
         return r;
     char path[64];
     snprintf(path, sizeof(path), "/proc/self/fd/%d", c->fd);
-    c->path = xstrndup(path, strlen(path));
-    return 0;
+    c->path = str_dup(str_of(path));
+    return c->path ? 0 : err_set(e, -ENOMEM, "out of memory");
 }
 
-static char *join(const char *directory, const char *name)
+/* *ret is the caller's. */
+static int join(const char *directory, const char *name, char **ret, struct err *e)
 {
     size_t n = strlen(directory) + strlen(name) + 2;
-    char *path = xcalloc(n, 1);
+    char *path = malloc(n);
+    if (!path)
+        return err_set(e, -ENOMEM, "out of memory");
     snprintf(path, n, "%s/%s", directory, name);
-    return path;
+    *ret = path;
+    return 0;
 }
 
 /* Writes the temporary file and gives it its last name, NAME@HASH8.so. */
@@ -263,8 +267,7 @@ static int copy_to_directory(int fd, const struct stat *st, const char *name, co
         r = c->fd < 0 ? err_set(e, -errno, "cannot open the copy: %s", strerror(errno))
                       : raise_fd(c->fd, e);
         c->fd = r < 0 ? -1 : r;
-        c->path = r < 0 ? NULL : join(keep_dir, kept);
-        r = r < 0 ? r : 0;
+        r = r < 0 ? r : join(keep_dir, kept, &c->path, e);
     }
     close(dir);
     if (r)
@@ -279,8 +282,8 @@ static int use_source(int fd, const struct stat *st, const char *directory, cons
     c->fd = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_KEPT_FD);
     if (c->fd < 0)
         return err_set(e, -errno, "cannot keep it open: %s", strerror(errno));
-    c->path = join(directory, name);
-    return hash_fd(c->fd, st->st_size, c->hash, e);
+    int r = join(directory, name, &c->path, e);
+    return r ? r : hash_fd(c->fd, st->st_size, c->hash, e);
 }
 
 int library_copy(int fd, const struct stat *st, const char *directory, const char *name,

@@ -31,7 +31,7 @@ struct library {
     /* The rest is the loop thread's, but for `again`. */
     enum library_state state;
     atomic_bool again;   /* staged anew: a failed probe may be tried once more */
-    char *why;           /* owned; LIBRARY_BAD: the sentence */
+    const char *why;     /* err_keep()'s; LIBRARY_BAD: the sentence */
     struct probe *probe; /* LIBRARY_PROBING: owned by its handles */
     const mf_plugin *descriptor;
 };

@@ -138,8 +138,9 @@ static void on_timer(uv_timer_t *timer)
     kill(-p->process.pid, SIGKILL);
 }
 
-/* The child starts with no environment but what the sanitizers are told by theirs. */
-static void child_environment(char **env)
+/* The child starts with no environment but what the sanitizers are told by theirs.  False: there is
+ * no memory for all of it. */
+static bool child_environment(char **env)
 {
     static const char *const names[MAX_ENV] = {"ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS",
                                                "UBSAN_OPTIONS"};
@@ -149,16 +150,18 @@ static void child_environment(char **env)
         if (!value)
             continue;
         size_t len = strlen(names[i]) + strlen(value) + 2;
-        env[n] = xcalloc(len, 1);
+        env[n] = malloc(len);
+        if (!env[n])
+            return false;
         snprintf(env[n++], len, "%s=%s", names[i], value);
     }
-    env[n] = NULL;
+    return true;
 }
 
 static int spawn(struct probe *p, uv_loop_t *loop)
 {
     char *args[] = {"manifold", "probe", NULL};
-    char *env[MAX_ENV + 1];
+    char *env[MAX_ENV + 1] = {NULL};
     uv_stdio_container_t stdio[4] = {{.flags = UV_IGNORE},
                                      {.flags = UV_INHERIT_FD, .data.fd = p->result},
                                      {.flags = UV_INHERIT_FD, .data.fd = 2},
@@ -170,13 +173,15 @@ static int spawn(struct probe *p, uv_loop_t *loop)
                                     .flags = UV_PROCESS_DETACHED,
                                     .stdio_count = 4,
                                     .stdio = stdio};
-    child_environment(env);
-    int r = uv_spawn(loop, &p->process, &options);
+    int r = UV_ENOMEM;
+    if (child_environment(env)) {
+        r = uv_spawn(loop, &p->process, &options);
+        p->open_handles++;
+        if (r)
+            uv_close((uv_handle_t *)&p->process, on_closed);
+    }
     for (char **it = env; *it; it++)
         free(*it);
-    p->open_handles++;
-    if (r)
-        uv_close((uv_handle_t *)&p->process, on_closed);
     return r;
 }
 
@@ -203,7 +208,9 @@ static bool answer_known(struct library *lib)
 
 static struct probe *probe_new(uv_loop_t *loop, struct library *lib)
 {
-    struct probe *p = xcalloc(1, sizeof(*p));
+    struct probe *p = calloc(1, sizeof(*p));
+    if (!p)
+        return NULL;
     p->lib = lib;
     p->result = -1;
     p->process.data = p->timer.data = p;
@@ -218,13 +225,33 @@ static struct probe *probe_new(uv_loop_t *loop, struct library *lib)
     return p;
 }
 
-void library_probe(uv_loop_t *loop, struct library *lib, library_probe_cb done, void *arg)
+int library_probe(uv_loop_t *loop, struct library *lib, library_probe_cb done, void *arg)
 {
-    struct waiter *w = xcalloc(1, sizeof(*w));
+    struct waiter *w = malloc(sizeof(*w));
+    struct probe *p = NULL;
+    if (w)
+        p = lib->state == LIBRARY_PROBING ? lib->probe : probe_new(loop, lib);
+    if (!p) {
+        free(w);
+        return -ENOMEM;
+    }
     w->done = done;
     w->arg = arg;
-    struct probe *p = lib->state == LIBRARY_PROBING ? lib->probe : probe_new(loop, lib);
     list_append(&p->waiters, &w->node);
+    return 0;
+}
+
+void library_probe_forget(struct library *lib, void *arg)
+{
+    if (!lib->probe)
+        return;
+    list_each_safe (it, &lib->probe->waiters) {
+        struct waiter *w = container_of(it, struct waiter, node);
+        if (w->arg != arg)
+            continue;
+        list_remove(&w->node);
+        free(w);
+    }
 }
 
 struct answer {
@@ -250,7 +277,10 @@ int library_probe_now(struct library *lib, struct err *e)
     int r = uv_loop_init(&loop);
     if (r)
         return err_set(e, r, "the probe of %s can't be started: %s", lib->name, uv_strerror(r));
-    library_probe(&loop, lib, keep_answer, &a);
+    r = library_probe(&loop, lib, keep_answer, &a);
+    if (r)
+        a.status =
+            err_set(&a.err, r, "the probe of %s can't be started: %s", lib->name, uv_strerror(r));
     uv_run(&loop, UV_RUN_DEFAULT);
     if (uv_loop_close(&loop))
         BUG("a probe left a handle open");

@@ -43,8 +43,10 @@ static void entry_release(struct entry *en)
 
 void catalogue_free(struct catalogue *c)
 {
+    if (!c)
+        return;
     for (int k = 0; k < ENTRY_KINDS; k++) {
-        for (uint32_t i = 0; i < c->count[k]; i++)
+        for (uint32_t i = 0; c->entry[k] && i < c->count[k]; i++)
             entry_release(&c->entry[k][i]);
         free(c->entry[k]);
         map_release(&c->map[k]);
@@ -82,15 +84,17 @@ static const char *owner_of(const struct entry *en)
     return en->instance ? en->instance->name : "the host itself";
 }
 
+/* -ENOMEM, or another errno when it is not served. */
 static int add_entry(struct host *h, struct problems *p, struct catalogue *c, struct entry *en)
 {
     enum entry_kind kind = en->spec->kind;
     struct err e;
     struct str key = entry_key(en);
-    if (kind == ENTRY_TEMPLATE && uri_template_compile(en->spec->uri, &en->template, &e)) {
+    int r = kind == ENTRY_TEMPLATE ? uri_template_compile(en->spec->uri, &en->template, &e) : 0;
+    if (r) {
         problem_add(p, owner_of(en), false, "%s %s is not served: %s", kind_name[kind], en->name,
                     e.text);
-        return -EINVAL;
+        return r;
     }
     if ((kind == ENTRY_TOOL || kind == ENTRY_PROMPT) && key.n > NAME_MAX_LENGTH) {
         problem_add(p, owner_of(en), false,
@@ -114,15 +118,18 @@ static int add_entry(struct host *h, struct problems *p, struct catalogue *c, st
     return 0;
 }
 
-static void add_spec(struct host *h, struct problems *p, struct catalogue *c,
-                     const struct entry_spec *spec, struct instance *in, uint32_t index)
+/* 0 or -ENOMEM. */
+static int add_spec(struct host *h, struct problems *p, struct catalogue *c,
+                    const struct entry_spec *spec, struct instance *in, uint32_t index)
 {
     /* The next free place of its list; the arrays are as long as they can get. */
     struct entry *en = &c->entry[spec->kind][c->count[spec->kind]];
     struct str prefix = in ? in->manifest->prefix : STR_NONE;
     bool prefixed = prefix.n && (spec->kind == ENTRY_TOOL || spec->kind == ENTRY_PROMPT);
     size_t room = prefix.n + spec->name.n + 2;
-    en->name = xcalloc(room, 1);
+    en->name = malloc(room);
+    if (!en->name)
+        return -ENOMEM;
     if (prefixed)
         snprintf(en->name, room, "%.*s_%.*s", STR_FMT(prefix), STR_FMT(spec->name));
     else
@@ -130,10 +137,12 @@ static void add_spec(struct host *h, struct problems *p, struct catalogue *c,
     en->spec = spec;
     en->instance = in;
     en->index = index;
-    if (add_entry(h, p, c, en)) {
+    int r = add_entry(h, p, c, en);
+    if (r) {
         entry_release(en);
         *en = (struct entry){0};
     }
+    return r == -ENOMEM ? r : 0;
 }
 
 static void add_instructions(struct catalogue *c, struct str text, const char *of)
@@ -147,39 +156,70 @@ static void add_instructions(struct catalogue *c, struct str text, const char *o
     buf_str(&c->instructions, text);
 }
 
-struct catalogue *catalogue_build(struct host *h, struct problems *p)
+/* The entries of one plugin.  0 or -ENOMEM. */
+static int add_plugin(struct host *h, struct problems *p, struct catalogue *c,
+                      const struct manifest *m, struct instance *in)
 {
-    struct catalogue *c = xcalloc(1, sizeof(*c));
+    for (uint32_t k = 0; k < m->entries; k++) {
+        if (add_spec(h, p, c, &m->entry[k], in, k))
+            return -ENOMEM;
+    }
+    add_instructions(c, m->instructions, in->name);
+    uint64_t ttl = m->catalogue_ttl / 1000000;
+    c->ttl_ms = ttl < c->ttl_ms ? ttl : c->ttl_ms;
+    if (m->catalogue_scope == CACHE_PRIVATE)
+        c->scope = CACHE_PRIVATE;
+    return 0;
+}
+
+/* As long as the lists can get.  0 or -ENOMEM. */
+static int make_lists(const struct host *h, struct catalogue *c)
+{
     uint32_t total[ENTRY_KINDS] = {[ENTRY_RESOURCE] = 1};
-    buf_init(&c->instructions, INSTRUCTIONS_MAX);
-    c->number = ++h->generation;
-    c->ttl_ms = UINT64_MAX;
-    c->scope = CACHE_PUBLIC;
     for (uint32_t i = 0; i < h->manifests; i++) {
         for (uint32_t k = 0; h->instance[i] && k < h->manifest[i]->entries; k++)
             total[h->manifest[i]->entry[k].kind]++;
     }
-    for (int k = 0; k < ENTRY_KINDS; k++)
-        c->entry[k] = xcalloc(total[k], sizeof(struct entry));
+    for (int k = 0; k < ENTRY_KINDS; k++) {
+        c->entry[k] = calloc(total[k] ? total[k] : 1, sizeof(struct entry));
+        if (!c->entry[k])
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static int fill(struct host *h, struct problems *p, struct catalogue *c)
+{
+    int r = make_lists(h, c);
     add_instructions(c, h->settings->server_instructions, NULL);
-    add_spec(h, p, c, &status_spec, NULL, 0);
-    for (uint32_t i = 0; i < h->manifests; i++) {
-        const struct manifest *m = h->manifest[i];
-        if (!h->instance[i])
-            continue;
-        for (uint32_t k = 0; k < m->entries; k++)
-            add_spec(h, p, c, &m->entry[k], h->instance[i], k);
-        add_instructions(c, m->instructions, h->instance[i]->name);
-        uint64_t ttl = m->catalogue_ttl / 1000000;
-        c->ttl_ms = ttl < c->ttl_ms ? ttl : c->ttl_ms;
-        if (m->catalogue_scope == CACHE_PRIVATE)
-            c->scope = CACHE_PRIVATE;
+    if (!r)
+        r = add_spec(h, p, c, &status_spec, NULL, 0);
+    for (uint32_t i = 0; !r && i < h->manifests; i++) {
+        if (h->instance[i])
+            r = add_plugin(h, p, c, h->manifest[i], h->instance[i]);
+    }
+    if (c->instructions.failed == -ENOMEM)
+        return -ENOMEM;
+    if (c->instructions.failed)
+        problem_add(p, "host", false,
+                    "the instructions are not whole: they are over 64 KiB in all");
+    return r;
+}
+
+struct catalogue *catalogue_build(struct host *h, struct problems *p)
+{
+    struct catalogue *c = calloc(1, sizeof(*c));
+    if (!c)
+        return NULL;
+    buf_init(&c->instructions, INSTRUCTIONS_MAX);
+    c->ttl_ms = UINT64_MAX;
+    c->scope = CACHE_PUBLIC;
+    if (fill(h, p, c)) {
+        catalogue_free(c);
+        return NULL;
     }
     if (c->ttl_ms == UINT64_MAX)
         c->ttl_ms = 60000;
-    if (c->instructions.failed)
-        problem_add(p, "host", false, "the instructions are not whole: %s",
-                    c->instructions.failed == -ENOMEM ? "out of memory"
-                                                      : "they are over 64 KiB in all");
+    c->number = ++h->generation;
     return c;
 }

@@ -11,19 +11,22 @@ void problem_add(struct problems *p, const char *plugin, bool fatal, const char 
     va_end(ap);
     log_line(fatal ? LOG_ERROR : LOG_WARN, plugin, "%s", e.text);
     struct problem *more = realloc(p->problem, (p->count + 1) * sizeof(*more));
-    if (!more)
+    struct problem new = {.plugin = str_dup(str_of(plugin)), .fatal = fatal};
+    p->problem = more ? more : p->problem;
+    if (!more || !new.plugin) {
+        free(new.plugin);
+        p->no_memory = true;
         return;
-    p->problem = more;
-    p->problem[p->count++] = (struct problem){.plugin = xstrndup(plugin, strlen(plugin)),
-                                              .sentence = xstrndup(e.text, strlen(e.text)),
-                                              .fatal = fatal};
+    }
+    new.sentence = err_keep(e.text);
+    p->problem[p->count++] = new;
 }
 
 void problems_release(struct problems *p)
 {
     for (uint32_t i = 0; i < p->count; i++) {
         free(p->problem[i].plugin);
-        free(p->problem[i].sentence);
+        err_drop(p->problem[i].sentence);
     }
     free(p->problem);
     *p = (struct problems){0};
@@ -33,35 +36,43 @@ void problems_release(struct problems *p)
 static void add_staged(struct host *h, struct staged *s, struct problems *p)
 {
     uint32_t i = h->manifests++;
-    h->manifest[i] = s->manifest;
+    const struct manifest *m = h->manifest[i] = s->manifest;
     s->manifest = NULL;
-    char *name = xstrndup(h->manifest[i]->name.p, h->manifest[i]->name.n);
-    manifest_note(h->manifest[i], name);
+    manifest_note(m, s->name);
     if (s->library_error)
-        problem_add(p, name, true, "%s", s->e.text);
-    else
-        h->instance[i] = instance_new(h->engine, h->manifest[i]);
-    free(name);
+        problem_add(p, s->name, true, "%s", s->e.text);
+    else if (!(h->instance[i] = instance_new(h->engine, m)))
+        problem_add(p, s->name, true, "out of memory");
 }
 
-static void read_sources(struct host *h)
+/* 0, or negative errno when there is no memory to serve at all. */
+static int read_sources(struct host *h, struct err *e)
 {
     struct stage st = {.settings = h->settings};
-    stage_read(&st, NULL, NULL, NULL);
-    h->manifest = xcalloc(st.plugins, sizeof(struct manifest *));
-    h->instance = xcalloc(st.plugins, sizeof(struct instance *));
-    for (uint32_t i = 0; i < st.plugins; i++) {
+    int r = stage_read(&st, NULL, NULL, NULL, e);
+    if (!r) {
+        h->manifest = calloc(st.plugins + 1, sizeof(struct manifest *));
+        h->instance = calloc(st.plugins + 1, sizeof(struct instance *));
+        if (!h->manifest || !h->instance)
+            r = err_set(e, -ENOMEM, "out of memory for the plugins");
+    }
+    for (uint32_t i = 0; !r && i < st.plugins; i++) {
         if (st.plugin[i].manifest)
             add_staged(h, &st.plugin[i], &st.problems);
         else
             problem_add(&st.problems, st.plugin[i].stem, true, "%s", st.plugin[i].e.text);
     }
-    host_note_isolation(h);
-    h->catalogue = catalogue_build(h, &st.problems);
+    if (!r) {
+        host_note_isolation(h);
+        h->catalogue = catalogue_build(h, &st.problems);
+        if (!h->catalogue)
+            r = err_set(e, -ENOMEM, "out of memory for the lists of what is served");
+    }
     h->problem = st.problems.problem;
     h->problems = st.problems.count;
     st.problems = (struct problems){0};
     stage_release(&st);
+    return r;
 }
 
 int host_open(uv_loop_t *loop, struct settings *settings, const struct host_options *o,
@@ -88,9 +99,10 @@ int host_open(uv_loop_t *loop, struct settings *settings, const struct host_opti
     }
     for (uint32_t i = 0; i < settings->dormants; i++)
         log_info("host config: %s: accepted, not in force in this build", settings->dormant[i]);
-    read_sources(h);
-    *ret = h;
-    return 0;
+    r = read_sources(h, e);
+    if (!r)
+        *ret = h;
+    return r;
 }
 
 void host_load_eager(struct host *h)
@@ -129,7 +141,7 @@ void host_free(struct host *h)
     catalogue_free(h->catalogue);
     for (uint32_t i = 0; i < h->manifests; i++)
         manifest_free(h->manifest[i]);
-    struct problems p = {h->problem, h->problems};
+    struct problems p = {.problem = h->problem, .count = h->problems};
     problems_release(&p);
     free(h->manifest);
     free(h->instance);

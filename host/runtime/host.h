@@ -9,9 +9,9 @@
 
 /* A manifest that could not be served, or an entry hidden by a collision. */
 struct problem {
-    char *plugin;   /* owned; instance name or file stem */
-    char *sentence; /* owned */
-    bool fatal;     /* the whole plugin is not served; else a part or a warning */
+    char *plugin;         /* owned; instance name or file stem */
+    const char *sentence; /* err_keep()'s */
+    bool fatal;           /* the whole plugin is not served; else a part or a warning */
 };
 
 struct host_options {
@@ -51,7 +51,8 @@ struct host {
 };
 
 /* Reads all sources, builds the catalogue, makes the instances; loads no code.  `settings` is taken
- * over.  A bad manifest is a problem, not an error. */
+ * over.  A bad manifest is a problem, not an error.  On an error the process is to end: what was
+ * made is kept, as the loop has handles of it. */
 int host_open(uv_loop_t *loop, struct settings *settings, const struct host_options *o,
               struct host **ret, struct err *e);
 /* Starts loading what says `load: eager`.  Call once the transport is up. */

@@ -14,6 +14,7 @@ extern const struct entry_spec status_spec;
 struct problems {
     struct problem *problem;
     uint32_t count;
+    bool no_memory; /* one at least is not among them, the log alone has it */
 };
 
 /* Notes what could not be served and logs it.  `plugin` is copied.  Any thread that owns `p`. */
@@ -25,6 +26,7 @@ void problems_release(struct problems *p);
 struct staged {
     char *path;                /* owned */
     char *stem;                /* owned; names the plugin where there is no manifest */
+    char *name;                /* owned; the instance's; NULL where there is no manifest */
     struct manifest *manifest; /* owned; NULL: it can't be read, `e` says why */
     struct library *library;   /* NULL: not asked for, or bad */
     char sha256[LIBRARY_HEX];  /* of the library, where a lock wants to know; "": not asked for */
@@ -42,9 +44,11 @@ struct stage {
 };
 
 /* `loaded`: is a plugin of this name loaded, so that its library has to be staged too?  NULL: none
- * is. */
-void stage_read(struct stage *st, bool (*loaded)(const void *arg, struct str name), const void *arg,
-                const char *keep_libraries);
+ * is.  What is wrong with a source or a manifest becomes a problem of the stage.  -ENOMEM, -EMFILE
+ * or -ENFILE with the sentence when the host has not what it takes to read them all: then the stage
+ * is not whole. */
+int stage_read(struct stage *st, bool (*loaded)(const void *arg, struct str name), const void *arg,
+               const char *keep_libraries, struct err *e);
 /* What is left in it. */
 void stage_release(struct stage *st);
 
@@ -54,8 +58,10 @@ void stage_release(struct stage *st);
  * problem. */
 void lock_apply(struct stage *st);
 
-/* Never NULL; what can't be served becomes a problem of the host. */
+/* Of the settings, manifests and instances of h, the next after h->generation.  What can't be
+ * served becomes a problem.  NULL: there is no memory for all of it, and h is as it was. */
 struct catalogue *catalogue_build(struct host *h, struct problems *p);
+/* NULL: nothing. */
 void catalogue_free(struct catalogue *c);
 
 /* Says what is to be said of a manifest that is served from now on. */

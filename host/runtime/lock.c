@@ -260,7 +260,9 @@ static int replace(const char *path, struct str text, struct err *e)
         unlink(temporary);
         return err_set(e, r, "%s: can't be written: %s", path, strerror(-r));
     }
-    char *directory = path_directory(path);
+    char *directory;
+    if (path_directory(path, &directory, NULL))
+        return 0; /* it is there, and safe a little later */
     fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0) {
         fsync(fd);

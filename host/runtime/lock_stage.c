@@ -100,10 +100,9 @@ int lock_gather(const struct settings *s, struct lock **ret, uint32_t *ret_bad, 
 {
     struct stage st = {.settings = s, .for_lock = true};
     struct lock *l = calloc(1, sizeof(*l));
-    int r = 0;
     if (!l)
         return err_set(e, -ENOMEM, "out of memory");
-    stage_read(&st, NULL, NULL, NULL);
+    int r = stage_read(&st, NULL, NULL, NULL, e);
     *ret_bad = st.problems.count;
     for (uint32_t i = 0; !r && i < st.plugins; i++) {
         struct staged *p = &st.plugin[i];

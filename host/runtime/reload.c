@@ -1,5 +1,6 @@
 #include "runtime/reload_internal.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 static void begin(struct reload *r);
@@ -8,8 +9,7 @@ static void tell(struct list *waiters, bool ok, const char *summary)
 {
     for (struct list *it; (it = list_pop(waiters));) {
         struct waiter *w = container_of(it, struct waiter, node);
-        if (w->done)
-            w->done(w->arg, ok, summary);
+        w->done(w->arg, ok, summary);
         free(w);
     }
 }
@@ -26,22 +26,29 @@ static void finish(struct reload *r, bool ok, const char *summary)
         begin(r);
 }
 
-/* The config can't be read: everything stays as it is, and the status says why. */
-static void refuse_config(struct reload *r)
+/* Everything stays as it is, and the status says why. */
+static void refuse_all(struct reload *r, const char *who, const char *what)
 {
     struct host *h = r->host;
-    struct problems p = {h->problem, h->problems};
-    if (r->config_refused && p.count) {
+    struct problems p = {.problem = h->problem, .count = h->problems};
+    if (r->refusal_noted && p.count) {
         free(p.problem[--p.count].plugin);
-        free(p.problem[p.count].sentence);
+        err_drop(p.problem[p.count].sentence);
     }
-    r->config_refused = true;
-    problem_add(&p, "config", false, "%s", r->e.text);
+    uint32_t before = p.count;
+    problem_add(&p, who, false, "%s", r->e.text);
+    r->refusal_noted = p.count > before;
     h->problem = p.problem;
     h->problems = p.count;
     char text[sizeof(r->e.text) + 80];
-    snprintf(text, sizeof(text), "nothing has changed, since the config is refused: %s", r->e.text);
+    snprintf(text, sizeof(text), "nothing has changed, since %s: %s", what, r->e.text);
     finish(r, false, text);
+}
+
+static void refuse_for_memory(struct reload *r)
+{
+    err_set(&r->e, -ENOMEM, "out of memory for what would have taken over");
+    refuse_all(r, "reload", "it can't be made ready");
 }
 
 static void sum_up(struct reload *r)
@@ -50,7 +57,7 @@ static void sum_up(struct reload *r)
     snprintf(text, sizeof(text),
              "%u plugins changed, %u added, %u removed, %u kept as they are, %u refused, %u wait "
              "for an older generation to end; %.1f ms",
-             r->changed, r->added, r->removed, r->kept, r->refused, r->waiting,
+             r->changed, r->added, r->removed, r->kept, r->refused, r->waits.count,
              (double)(clock_ns() - r->began) / 1e6);
     finish(r, r->refused == 0, text);
 }
@@ -60,7 +67,7 @@ static void on_prepared(void *arg, struct instance *in, const char *error)
     struct reload *r = arg;
     for (uint32_t i = 0; i < r->slots; i++) {
         if (r->slot[i].instance == in && error)
-            r->slot[i].error = xstrndup(error, strlen(error));
+            r->slot[i].error = err_keep(error);
     }
     /* Not from within the plugin's open(). */
     if (--r->opening == 0 && !r->closing)
@@ -90,18 +97,44 @@ static void on_step(uv_async_t *a)
     if (engine_stopping(r->host->engine))
         return;
     if (r->phase == RELOAD_BUILDING && atomic_load(&r->built)) {
-        pthread_join(r->builder, NULL);
+        if (r->building)
+            pthread_join(r->builder, NULL);
+        r->building = false;
         r->phase = RELOAD_OPENING;
         if (r->error) {
-            refuse_config(r);
+            refuse_all(r, r->config_bad ? "config" : "reload",
+                       r->config_bad ? "the config is refused" : "it can't be made ready");
             return;
         }
-        reload_plan(r);
+        if (reload_plan(r)) {
+            refuse_for_memory(r);
+            return;
+        }
     }
     if (r->phase == RELOAD_OPENING && !r->opening && !open_more(r)) {
+        if (reload_compose(r)) {
+            refuse_for_memory(r);
+            return;
+        }
         reload_swap(r);
         sum_up(r);
     }
+}
+
+/* The builder may not look at instances.  0, or -ENOMEM and the sentence. */
+static int note_loaded(struct reload *r, struct err *e)
+{
+    const struct host *h = r->host;
+    r->loaded = calloc(h->manifests + 1, sizeof(char *));
+    for (uint32_t i = 0; r->loaded && i < h->manifests; i++) {
+        if (!h->instance[i] || h->instance[i]->state == INSTANCE_UNLOADED)
+            continue;
+        char *name = str_dup(str_of(h->instance[i]->name));
+        if (!name)
+            return err_set(e, -ENOMEM, "out of memory");
+        r->loaded[r->loadeds++] = name;
+    }
+    return r->loaded ? 0 : err_set(e, -ENOMEM, "out of memory");
 }
 
 static void begin(struct reload *r)
@@ -110,25 +143,25 @@ static void begin(struct reload *r)
     r->began = clock_ns();
     while (!list_empty(&r->next))
         list_append(&r->now, list_pop(&r->next));
-    struct host *h = r->host;
-    r->loaded = xcalloc(h->manifests, sizeof(char *));
-    for (uint32_t i = 0; i < h->manifests; i++) {
-        if (h->instance[i] && h->instance[i]->state != INSTANCE_UNLOADED)
-            r->loaded[r->loadeds++] = xstrndup(h->instance[i]->name, strlen(h->instance[i]->name));
-    }
     r->phase = RELOAD_BUILDING;
+    r->config_bad = false;
     atomic_store(&r->built, false);
-    int e = reload_build(r);
-    if (e)
-        finish(r, false, "nothing has changed, since there is no thread to build with");
+    r->error = 0;
+    int e = note_loaded(r, &r->e);
+    e = e ? e : reload_build(r, &r->e);
+    if (e) {
+        r->error = e;
+        atomic_store(&r->built, true);
+        uv_async_send(&r->step);
+    }
 }
 
 /* What waited for it can go on. */
 static void on_gone(void *arg, const char *name)
 {
     struct reload *r = arg;
-    for (uint32_t i = 0; i < r->waiting; i++) {
-        if (strcmp(r->waits[i], name) == 0 && !r->again) {
+    for (uint32_t i = 0; i < r->waits.count; i++) {
+        if (strcmp(r->waits.name[i], name) == 0 && !r->again) {
             host_reload(r->host, NULL, NULL);
             return;
         }
@@ -137,7 +170,9 @@ static void on_gone(void *arg, const char *name)
 
 struct reload *reload_open(struct host *h)
 {
-    struct reload *r = xcalloc(1, sizeof(*r));
+    struct reload *r = calloc(1, sizeof(*r));
+    if (!r)
+        return NULL;
     r->host = h;
     list_init(&r->now);
     list_init(&r->next);
@@ -155,18 +190,34 @@ struct reload *reload_open(struct host *h)
     return r;
 }
 
+/* None can begin, nor be remembered. */
+static void refuse_request(struct host *h, void (*done)(void *, bool, const char *), void *arg)
+{
+    const char *why = "nothing has changed, since there is no memory to begin with it";
+    if (engine_stopping(h->engine)) {
+        why = "the host is about to exit";
+    } else {
+        h->reloads++;
+        h->last_reload = "refused";
+        log_warn("reload: %s", why);
+    }
+    if (done)
+        done(arg, false, why);
+}
+
 void host_reload(struct host *h, void (*done)(void *arg, bool ok, const char *summary), void *arg)
 {
     struct reload *r = h->reload ? h->reload : reload_open(h);
-    if (!r || engine_stopping(h->engine)) {
-        if (done)
-            done(arg, false, "the host is about to exit");
+    struct waiter *w = r && done ? malloc(sizeof(*w)) : NULL;
+    if (!r || (done && !w) || engine_stopping(h->engine)) {
+        free(w);
+        refuse_request(h, done, arg);
         return;
     }
-    struct waiter *w = xcalloc(1, sizeof(*w));
-    w->done = done;
-    w->arg = arg;
-    list_append(&r->next, &w->node);
+    if (w) {
+        *w = (struct waiter){.done = done, .arg = arg};
+        list_append(&r->next, &w->node);
+    }
     r->again = true;
     if (r->phase == RELOAD_IDLE)
         begin(r);
@@ -187,12 +238,12 @@ void reload_close(struct host *h)
     r->closing = true;
     h->reload = NULL;
     engine_on_gone(h->engine, NULL, NULL);
-    if (r->phase == RELOAD_BUILDING)
+    if (r->building)
         pthread_join(r->builder, NULL);
     tell(&r->now, false, "the host is about to exit");
     tell(&r->next, false, "the host is about to exit");
     reload_discard(r);
-    reload_forget_waits(r);
+    waits_release(&r->waits);
     watch_stop(r);
     uv_close((uv_handle_t *)&r->step, reload_handle_closed);
     uv_close((uv_handle_t *)&r->tell, reload_handle_closed);

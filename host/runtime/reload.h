@@ -11,8 +11,12 @@
 #include "runtime/host.h"
 
 /* While one runs at most one more is remembered, for all who ask meanwhile.  `done` (may be NULL)
- * runs once, on the loop, never inside this function: ok when nothing was refused; `summary` is one
- * sentence, borrowed. */
+ * runs once, on the loop, inside this function when none can begin: ok when nothing was refused;
+ * `summary` is one sentence, borrowed.
+ *
+ * All that a swap needs is there before it is made: out of memory until then is an ordinary
+ * refusal, of one plugin where it was met while that was read or opened, else of the reload as a
+ * whole. */
 void host_reload(struct host *h, void (*done)(void *arg, bool ok, const char *summary), void *arg);
 
 #endif

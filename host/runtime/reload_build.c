@@ -33,8 +33,11 @@ static int keep_fixed(struct settings *now, const struct settings *old, struct e
     }
     if (strcmp(now->data, old->data) != 0) {
         note_fixed("data");
+        char *data = str_dup(str_of(old->data));
+        if (!data)
+            return err_set(e, -ENOMEM, "out of memory");
         free(now->data);
-        now->data = xstrndup(old->data, strlen(old->data));
+        now->data = data;
     }
     if (now->message.bytes != old->message.bytes || now->message.depth != old->message.depth ||
         now->message.nodes != old->message.nodes) {
@@ -69,18 +72,20 @@ static void *build(void *arg)
             r->settings = NULL;
         else
             r->error = keep_fixed(r->settings, h->settings, &r->e);
+        r->config_bad = r->error;
     }
     if (!r->error) {
         r->stage.settings = r->settings ? r->settings : h->settings;
-        stage_read(&r->stage, is_loaded, r, h->options.keep_libraries);
+        r->error = stage_read(&r->stage, is_loaded, r, h->options.keep_libraries, &r->e);
     }
     atomic_store(&r->built, true);
     uv_async_send(&r->step);
     return NULL;
 }
 
-int reload_build(struct reload *r)
+int reload_build(struct reload *r, struct err *e)
 {
-    r->error = 0;
-    return -pthread_create(&r->builder, NULL, build, r);
+    int error = pthread_create(&r->builder, NULL, build, r);
+    r->building = !error;
+    return error ? err_set(e, -error, "there is no thread to build with: %s", strerror(error)) : 0;
 }

@@ -21,8 +21,24 @@ struct slot {
     struct instance *instance;
     struct instance *old; /* what a fresh instance takes the place of; NULL: nothing */
     struct library *library;
-    char *error; /* owned; why the fresh one can't */
-    bool fresh, asked, handover;
+    const char *error; /* err_keep()'s; why the fresh one can't */
+    bool fresh;        /* manifest and instance are the reload's, until the swap */
+    bool same;         /* what serves is what the files say */
+    bool asked, handover;
+};
+
+/* Names of plugins whose change waits until an older generation is gone; owned. */
+struct waits {
+    char **name;
+    uint32_t count;
+};
+
+/* What takes the place of the host's own arrays. */
+struct served {
+    struct manifest **manifest;
+    struct instance **instance;
+    struct catalogue *catalogue;
+    uint64_t generation; /* of the catalogue */
 };
 
 enum phase { RELOAD_IDLE, RELOAD_BUILDING, RELOAD_OPENING };
@@ -38,36 +54,41 @@ struct reload {
     enum phase phase;
     bool again; /* asked for while one runs */
     bool closing;
-    bool config_refused;   /* the last of the host's problems says so */
+    bool refusal_noted;    /* the last of the host's problems says that a reload was refused */
     struct list now, next; /* struct waiter */
     /* The builder's until `built`. */
     pthread_t builder;
+    bool building; /* there is that thread */
     atomic_bool built;
     char **loaded; /* owned; names */
     uint32_t loadeds;
     struct settings *settings; /* NULL: as they are */
     int error;
+    bool config_bad; /* it is the config that the error is about */
     struct err e;
     struct stage stage;
     /* Then the loop's. */
-    /* owned, `waiting` of them: whose change waits until an older generation is gone */
-    char **waits;
+    struct waits waits, planned_waits;
     struct slot *slot;
     uint32_t slots, opening;
-    uint32_t changed, added, removed, kept, refused, waiting;
+    struct served made;
+    uint32_t changed, added, removed, kept, refused;
     uint64_t began;             /* ns */
     uint64_t told[ENTRY_KINDS]; /* digests that clients know */
 };
 
-/* The host's, made now; NULL: the loop gives no handle. */
+/* The host's, made now; NULL: no memory, or the loop gives no handle. */
 struct reload *reload_open(struct host *h);
-/* Starts a thread that fills settings and stage, then sends `step`.  0 or negative errno. */
-int reload_build(struct reload *r);
-/* What the stage makes of each plugin: kept, fresh, or refused with a problem. */
-void reload_plan(struct reload *r);
-void reload_forget_waits(struct reload *r);
-/* Puts it in place. */
+/* Starts a thread that fills settings and stage, then sends `step`.  0, or negative errno and
+ * sentence. */
+int reload_build(struct reload *r, struct err *e);
+/* What the stage makes of each plugin: kept, fresh, or refused with a problem.  0 or -ENOMEM. */
+int reload_plan(struct reload *r);
+/* Makes what will be in force.  0 or -ENOMEM; nothing that serves has been touched. */
+int reload_compose(struct reload *r);
+/* Puts it in place; can't fail. */
 void reload_swap(struct reload *r);
+void waits_release(struct waits *w);
 /* Forgets what was built and not put in place. */
 void reload_discard(struct reload *r);
 

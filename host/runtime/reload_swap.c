@@ -33,8 +33,8 @@ static bool planned(const struct reload *r, const struct instance *in)
 
 static void set_last_error(struct instance *in, const char *text)
 {
-    free(in->last_error);
-    in->last_error = text ? xstrndup(text, strlen(text)) : NULL;
+    err_drop(in->last_error);
+    in->last_error = text ? err_keep(text) : NULL;
 }
 
 /* What it runs is no longer what a start would make of the files, and this is why. */
@@ -47,9 +47,9 @@ static void refuse(struct reload *r, struct instance *old, const char *why)
     set_last_error(old, why);
 }
 
-static void keep(struct reload *r, struct manifest *m, struct instance *in)
+static void plan(struct reload *r, struct slot s)
 {
-    r->slot[r->slots++] = (struct slot){.manifest = m, .instance = in};
+    r->slot[r->slots++] = s;
 }
 
 /* A plugin that failed is tried again; one that was not called yet takes the file as it finds it.
@@ -66,32 +66,42 @@ static void plan_broken(struct reload *r, struct staged *s, struct manifest *m,
 {
     if (old && !protection_off("reload_transaction")) {
         refuse(r, old, s->e.text);
-        keep(r, m, old);
+        plan(r, (struct slot){.manifest = m, .instance = old});
         return;
     }
     r->refused++;
-    if (!s->manifest) {
-        problem_add(&r->stage.problems, s->stem, true, "%s", s->e.text);
-        return;
-    }
-    char *name = xstrndup(s->manifest->name.p, s->manifest->name.n);
-    problem_add(&r->stage.problems, name, true, "%s", s->e.text);
-    free(name);
-    keep(r, s->manifest, NULL);
+    problem_add(&r->stage.problems, s->manifest ? s->name : s->stem, true, "%s", s->e.text);
+    if (s->manifest)
+        plan(r, (struct slot){.manifest = s->manifest, .fresh = true});
     s->manifest = NULL;
 }
 
-static void plan_fresh(struct reload *r, struct staged *s, struct instance *old)
+static int plan_fresh(struct reload *r, struct staged *s, struct instance *old)
 {
     struct instance *in = instance_new(r->host->engine, s->manifest);
+    if (!in)
+        return -ENOMEM;
     in->generation = old ? old->generation + 1 : 1;
     manifest_note(s->manifest, in->name);
-    r->slot[r->slots++] = (struct slot){
-        .manifest = s->manifest, .instance = in, .old = old, .library = s->library, .fresh = true};
+    plan(r, (struct slot){.manifest = s->manifest,
+                          .instance = in,
+                          .old = old,
+                          .library = s->library,
+                          .fresh = true});
     s->manifest = NULL;
+    return 0;
 }
 
-static void plan_one(struct reload *r, struct staged *s)
+/* Two generations at most. */
+static void plan_wait(struct reload *r, struct staged *s, struct manifest *m, struct instance *old)
+{
+    r->planned_waits.name[r->planned_waits.count++] = s->name;
+    s->name = NULL;
+    if (old)
+        plan(r, (struct slot){.manifest = m, .instance = old});
+}
+
+static int plan_one(struct reload *r, struct staged *s)
 {
     struct host *h = r->host;
     int at = s->manifest ? find_name(h, s->manifest->name) : find_path(h, s->path);
@@ -101,44 +111,39 @@ static void plan_one(struct reload *r, struct staged *s)
         m = NULL, old = NULL;
     if (!s->manifest || s->library_error) {
         plan_broken(r, s, m, old);
-        return;
-    }
-    if (old && manifest_same(m, s->manifest) && same_library(old, s)) {
-        set_last_error(old, NULL);
-        keep(r, m, old);
+    } else if (old && manifest_same(m, s->manifest) && same_library(old, s)) {
+        plan(r, (struct slot){.manifest = m, .instance = old, .same = true});
         r->kept++;
-        return;
-    }
-    char *name = xstrndup(s->manifest->name.p, s->manifest->name.n);
-    if (!engine_retired(h->engine, name)) {
-        plan_fresh(r, s, old);
+    } else if (engine_retired(h->engine, s->name)) {
+        plan_wait(r, s, m, old);
     } else {
-        /* Two generations at most. */
-        r->waits[r->waiting++] = name;
-        name = NULL;
-        if (old)
-            keep(r, m, old);
+        return plan_fresh(r, s, old);
     }
-    free(name);
+    return 0;
 }
 
-void reload_forget_waits(struct reload *r)
+void waits_release(struct waits *w)
 {
-    for (uint32_t i = 0; i < r->waiting; i++)
-        free(r->waits[i]);
-    free(r->waits);
-    r->waits = NULL;
-    r->waiting = 0;
+    for (uint32_t i = 0; i < w->count; i++)
+        free(w->name[i]);
+    free(w->name);
+    *w = (struct waits){0};
 }
 
-void reload_plan(struct reload *r)
+int reload_plan(struct reload *r)
 {
-    reload_forget_waits(r);
+    uint32_t n = r->stage.plugins + 1;
     r->changed = r->added = r->removed = r->kept = r->refused = 0;
-    r->waits = xcalloc(r->stage.plugins, sizeof(*r->waits));
-    r->slot = xcalloc(r->stage.plugins, sizeof(*r->slot));
-    for (uint32_t i = 0; i < r->stage.plugins; i++)
-        plan_one(r, &r->stage.plugin[i]);
+    r->planned_waits.name = calloc(n, sizeof(char *));
+    r->slot = calloc(n, sizeof(*r->slot));
+    r->made.manifest = calloc(n, sizeof(struct manifest *));
+    r->made.instance = calloc(n, sizeof(struct instance *));
+    if (!r->planned_waits.name || !r->slot || !r->made.manifest || !r->made.instance)
+        return -ENOMEM;
+    int e = 0;
+    for (uint32_t i = 0; !e && i < r->stage.plugins; i++)
+        e = plan_one(r, &r->stage.plugin[i]);
+    return e;
 }
 
 /* What could not be opened goes, what was to be replaced stays. */
@@ -146,24 +151,32 @@ static void settle(struct reload *r)
 {
     for (uint32_t i = 0; i < r->slots; i++) {
         struct slot *s = &r->slot[i];
-        if (!s->fresh)
+        if (!s->error)
             continue;
-        if (s->error) {
-            instance_discard(s->instance);
-            refuse(r, s->old, s->error);
-            s->instance = s->old;
-            s->manifest = (struct manifest *)(uintptr_t)s->old->manifest;
-            s->fresh = false;
-            s->old = NULL;
-        } else if (s->old) {
-            instance_follow(s->instance, s->old);
-            r->changed++;
-            log_line(LOG_INFO, s->instance->name, "generation %" PRIu64 " takes over",
-                     s->instance->generation);
-        } else {
-            r->added++;
-        }
+        instance_discard(s->instance);
+        refuse(r, s->old, s->error);
+        s->instance = s->old;
+        s->manifest = (struct manifest *)(uintptr_t)s->old->manifest;
+        s->fresh = false;
+        s->old = NULL;
     }
+}
+
+int reload_compose(struct reload *r)
+{
+    struct host next = *r->host;
+    settle(r);
+    for (uint32_t i = 0; i < r->slots; i++) {
+        r->made.manifest[i] = r->slot[i].manifest;
+        r->made.instance[i] = r->slot[i].instance;
+    }
+    next.settings = r->settings ? r->settings : next.settings;
+    next.manifest = r->made.manifest;
+    next.instance = r->made.instance;
+    next.manifests = r->slots;
+    r->made.catalogue = catalogue_build(&next, &r->stage.problems);
+    r->made.generation = next.generation;
+    return r->made.catalogue && !r->stage.problems.no_memory ? 0 : -ENOMEM;
 }
 
 static struct slot *slot_of(struct reload *r, const struct instance *in)
@@ -194,11 +207,12 @@ static void let_go(struct reload *r, struct manifest *m, struct instance *in)
 
 static void replace_problems(struct reload *r)
 {
-    struct problems old = {r->host->problem, r->host->problems};
+    struct problems old = {.problem = r->host->problem, .count = r->host->problems};
     problems_release(&old);
     r->host->problem = r->stage.problems.problem;
     r->host->problems = r->stage.problems.count;
     r->stage.problems = (struct problems){0};
+    r->refusal_noted = false;
 }
 
 static void replace_settings(struct reload *r)
@@ -211,31 +225,51 @@ static void replace_settings(struct reload *r)
     services_settings(r->host->services, r->host->settings);
 }
 
+static void replace_waits(struct reload *r)
+{
+    waits_release(&r->waits);
+    r->waits = r->planned_waits;
+    r->planned_waits = (struct waits){0};
+}
+
+/* It is the host's from now on. */
+static void take_over(struct reload *r, struct slot *s)
+{
+    struct instance *in = s->instance;
+    if (s->same)
+        set_last_error(in, NULL);
+    if (!s->fresh || !in)
+        return;
+    if (s->old) {
+        instance_follow(in, s->old);
+        log_line(LOG_INFO, in->name, "generation %" PRIu64 " takes over", in->generation);
+    }
+    r->changed += s->old != NULL;
+    r->added += s->old == NULL;
+}
+
 void reload_swap(struct reload *r)
 {
     struct host *h = r->host;
-    struct manifest **manifest = h->manifest;
-    struct instance **instance = h->instance;
-    struct catalogue *catalogue = h->catalogue;
+    struct served old = {h->manifest, h->instance, h->catalogue, h->generation};
     uint32_t n = h->manifests;
-    settle(r);
-    h->manifest = xcalloc(r->slots, sizeof(*h->manifest));
-    h->instance = xcalloc(r->slots, sizeof(*h->instance));
+    h->manifest = r->made.manifest;
+    h->instance = r->made.instance;
     h->manifests = r->slots;
-    for (uint32_t i = 0; i < r->slots; i++) {
-        h->manifest[i] = r->slot[i].manifest;
-        h->instance[i] = r->slot[i].instance;
-    }
+    h->catalogue = r->made.catalogue;
+    h->generation = r->made.generation;
+    r->made = (struct served){0};
     replace_settings(r);
-    h->catalogue = catalogue_build(h, &r->stage.problems);
     replace_problems(r);
-    r->config_refused = false;
-    lists_compare(r, catalogue, h->catalogue);
-    catalogue_free(catalogue);
+    replace_waits(r);
+    for (uint32_t i = 0; i < r->slots; i++)
+        take_over(r, &r->slot[i]);
+    lists_compare(r, old.catalogue, h->catalogue);
+    catalogue_free(old.catalogue);
     for (uint32_t i = 0; i < n; i++)
-        let_go(r, manifest[i], instance[i]);
-    free(manifest);
-    free(instance);
+        let_go(r, old.manifest[i], old.instance[i]);
+    free(old.manifest);
+    free(old.instance);
     for (uint32_t i = 0; i < r->slots; i++) {
         struct instance *in = r->slot[i].instance;
         if (in && r->slot[i].fresh && in->manifest->instance.load == LOAD_EAGER)
@@ -248,13 +282,21 @@ void reload_swap(struct reload *r)
 void reload_discard(struct reload *r)
 {
     for (uint32_t i = 0; i < r->slots; i++) {
-        if (r->slot[i].fresh)
-            instance_discard(r->slot[i].instance);
-        free(r->slot[i].error);
+        struct slot *s = &r->slot[i];
+        if (s->fresh && s->instance)
+            instance_discard(s->instance);
+        else if (s->fresh)
+            manifest_free(s->manifest);
+        err_drop(s->error);
     }
     free(r->slot);
     r->slot = NULL;
     r->slots = r->opening = 0;
+    free(r->made.manifest);
+    free(r->made.instance);
+    catalogue_free(r->made.catalogue);
+    r->made = (struct served){0};
+    waits_release(&r->planned_waits);
     stage_release(&r->stage);
     settings_free(r->settings);
     r->settings = NULL;

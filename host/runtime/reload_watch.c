@@ -41,12 +41,16 @@ static void watch(struct reload *r, const char *path)
     if (r->watches == WATCHES || is_watched(r, path))
         return;
     uv_fs_event_t *w = &r->watch[r->watches];
-    if (uv_fs_event_init(r->host->loop, w))
-        return;
-    w->data = r;
-    r->handles++;
-    r->watched[r->watches++] = xstrndup(path, strlen(path));
-    int e = uv_fs_event_start(w, on_change, path, 0);
+    char *copy = str_dup(str_of(path));
+    int e = copy ? uv_fs_event_init(r->host->loop, w) : UV_ENOMEM;
+    if (!e) {
+        w->data = r;
+        r->handles++;
+        r->watched[r->watches++] = copy;
+        e = uv_fs_event_start(w, on_change, path, 0);
+    } else {
+        free(copy);
+    }
     if (e)
         log_warn("watch: %s: expected a directory that can be watched, found: %s", path,
                  uv_strerror(e));

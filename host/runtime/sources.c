@@ -19,9 +19,8 @@ enum { MAX_MANIFESTS = 10000, MAX_FILES = 20000, MAX_READERS = 4, FILES_PER_READ
  * a few threads; what is read is then added in order, on one thread. */
 struct job {
     const struct source *source;
-    int dirfd; /* of the source; shared */
-    char *file;
-    char *name; /* owned; the instance's; NULL when the file could not be read */
+    int dirfd;  /* of the source; shared */
+    char *file; /* owned */
     struct staged result;
 };
 
@@ -33,7 +32,14 @@ struct jobs {
     struct job *job;
     uint32_t count, cap;
     atomic_uint next;
+    atomic_int error; /* -ENOMEM, -EMFILE or -ENFILE: not all could be read */
 };
+
+/* What says nothing of the file, only of what the host has left. */
+static bool is_shortage(int r)
+{
+    return r == -ENOMEM || r == -EMFILE || r == -ENFILE;
+}
 
 static bool ends_with(const char *s, const char *tail)
 {
@@ -140,7 +146,7 @@ static bool is_known(const struct jobs *all, struct str name)
     for (uint32_t i = 0; i < all->count; i++) {
         const struct job *j = &all->job[i];
         struct str stem = {j->file, strcspn(j->file, ".")};
-        if (str_eq(stem, name) || str_eq(str_of(j->name), name))
+        if (str_eq(stem, name) || (j->result.name && str_eq(str_of(j->result.name), name)))
             return true;
     }
     return false;
@@ -169,63 +175,62 @@ static void staged_release(struct staged *s)
     manifest_free(s->manifest);
     free(s->path);
     free(s->stem);
+    free(s->name);
 }
 
-/* Takes what was read of one file, unless it is not to be served. */
-static void add_staged(struct stage *st, struct staged *s, const char *name)
+/* Takes what was read of one file out of *s, unless it is not to be served. */
+static void add_staged(struct stage *st, struct staged *s)
 {
     struct manifest *m = s->manifest;
-    if (!m) {
-        st->plugin[st->plugins++] = *s;
-        return;
-    }
-    const struct manifest *first = same_name(st, m->name);
-    if (!m->enabled) {
-        log_line(LOG_INFO, name, "disabled by the host config");
+    const struct manifest *first = m ? same_name(st, m->name) : NULL;
+    if (m && !m->enabled) {
+        log_line(LOG_INFO, s->name, "disabled by the host config");
     } else if (first) {
-        problem_add(&st->problems, name, true,
+        problem_add(&st->problems, s->name, true,
                     "%s: expected an instance name of its own, found %s, which %s has too",
-                    m->doc.path, name, first->doc.path);
+                    m->doc.path, s->name, first->doc.path);
     } else {
-        make_data(st, m, name);
+        if (m)
+            make_data(st, m, s->name);
         st->plugin[st->plugins++] = *s;
         *s = (struct staged){0};
     }
-    staged_release(s);
 }
 
 static int list_files(int dirfd, char ***ret, uint32_t *ret_count)
 {
     char **file = NULL;
     uint32_t count = 0;
+    int r = 0;
     int fd = fcntl(dirfd, F_DUPFD_CLOEXEC, 10);
     DIR *d = fd < 0 ? NULL : fdopendir(fd);
     if (!d) {
-        int r = -errno;
+        r = -errno;
         if (fd >= 0)
             close(fd);
         return r;
     }
-    for (struct dirent *it; count < MAX_FILES && (it = readdir(d));) {
+    for (struct dirent *it; !r && count < MAX_FILES && (it = readdir(d));) {
         if (it->d_name[0] == '.' ||
             !(ends_with(it->d_name, ".yaml") || ends_with(it->d_name, ".yml")))
             continue;
-        if (count % 64 == 0) {
-            file = realloc(file, (count + 64) * sizeof(char *));
-            if (!file)
-                out_of_memory();
-        }
-        file[count++] = xstrndup(it->d_name, strlen(it->d_name));
+        char **more = count % 64 ? file : realloc(file, (count + 64) * sizeof(char *));
+        file = more ? more : file;
+        if (more && (file[count] = str_dup(str_of(it->d_name))))
+            count++;
+        else
+            r = -ENOMEM;
     }
     closedir(d);
     if (count)
         qsort(file, count, sizeof(char *), by_name);
     *ret = file;
     *ret_count = count;
-    return 0;
+    return r;
 }
 
-static void note_job(struct jobs *all, const struct source *s, int dirfd, char *file)
+/* Takes `file`.  0 or -ENOMEM. */
+static int note_job(struct jobs *all, const struct source *s, int dirfd, char *file)
 {
     char stem[64];
     snprintf(stem, sizeof(stem), "%.*s", (int)strcspn(file, "."), file);
@@ -238,18 +243,36 @@ static void note_job(struct jobs *all, const struct source *s, int dirfd, char *
                     MAX_MANIFESTS);
     if (ends_with(file, ".yml") || all->count >= MAX_MANIFESTS) {
         free(file);
-        return;
+        return 0;
     }
     if (all->count == all->cap) {
         uint32_t cap = all->cap ? all->cap * 2 : 64;
-        struct job *more = xcalloc(cap, sizeof(*more));
-        if (all->count)
-            memcpy(more, all->job, all->count * sizeof(*more));
-        free(all->job);
+        struct job *more = realloc(all->job, cap * sizeof(*more));
+        if (!more) {
+            free(file);
+            return -ENOMEM;
+        }
         all->job = more;
         all->cap = cap;
     }
     all->job[all->count++] = (struct job){.source = s, .dirfd = dirfd, .file = file};
+    return 0;
+}
+
+/* The jobs of an open source.  0, or the error that kept it from being listed as a whole. */
+static int add_jobs(const struct source *s, int dirfd, struct jobs *all)
+{
+    uint32_t count = 0;
+    char **file = NULL;
+    int r = list_files(dirfd, &file, &count);
+    for (uint32_t k = 0; k < count; k++) {
+        if (is_shortage(r))
+            free(file[k]);
+        else
+            r = note_job(all, s, dirfd, file[k]) ? -ENOMEM : r;
+    }
+    free(file);
+    return r;
 }
 
 /* The jobs of one source; its open directory, or -1. */
@@ -257,27 +280,24 @@ static int open_source(const struct source *s, struct jobs *all)
 {
     struct err e;
     int dirfd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dirfd < 0) {
-        if (!(s->optional && errno == ENOENT))
-            problem_add(&all->stage->problems, s->path, true,
-                        "%s: expected a directory of manifests, found: %s", s->path,
-                        strerror(errno));
+    int r = dirfd < 0 ? -errno : 0;
+    if (r == -ENOENT && s->optional)
         return -1;
-    }
-    if (check_directory(dirfd, s->path, &e)) {
+    if (r) {
+        problem_add(&all->stage->problems, s->path, true,
+                    "%s: expected a directory of manifests, found: %s", s->path, strerror(-r));
+    } else if (check_directory(dirfd, s->path, &e)) {
         problem_add(&all->stage->problems, s->path, true, "%s", e.text);
         close(dirfd);
-        return -1;
+        dirfd = -1;
+    } else {
+        r = add_jobs(s, dirfd, all);
+        if (r)
+            problem_add(&all->stage->problems, s->path, true, "%s: cannot list it: %s", s->path,
+                        strerror(-r));
     }
-    uint32_t count = 0;
-    char **file = NULL;
-    int r = list_files(dirfd, &file, &count);
-    if (r)
-        problem_add(&all->stage->problems, s->path, true, "%s: cannot list it: %s", s->path,
-                    strerror(-r));
-    for (uint32_t k = 0; k < count; k++)
-        note_job(all, s, dirfd, file[k]);
-    free(file);
+    if (is_shortage(r))
+        all->error = r;
     return dirfd;
 }
 
@@ -299,22 +319,33 @@ static void read_library(const struct jobs *all, const struct job *j, struct sta
         memcpy(r->sha256, library_hash(r->library), LIBRARY_HEX);
 }
 
+/* What is wrong with the manifest or its library is in r->e.  0, or -ENOMEM when there is not even
+ * memory to say which it is. */
+static int read_one(const struct jobs *all, const struct job *j, struct staged *r)
+{
+    struct str file = str_of(j->file);
+    r->stem = str_dup((struct str){file.p, strcspn(file.p, ".")});
+    if (!r->stem || path_expand(file, j->source->path, &r->path, &r->e))
+        return -ENOMEM;
+    if (manifest_read(all->stage->settings, j->source, j->dirfd, file.p, &r->manifest, &r->e)) {
+        r->manifest = NULL;
+        return 0;
+    }
+    r->name = str_dup(r->manifest->name);
+    if (!r->name)
+        return -ENOMEM;
+    if (r->manifest->enabled)
+        read_library(all, j, r);
+    return 0;
+}
+
 static void *reader(void *arg)
 {
     struct jobs *all = arg;
     for (uint32_t i; (i = atomic_fetch_add(&all->next, 1)) < all->count;) {
-        struct job *j = &all->job[i];
-        struct staged *r = &j->result;
-        char *file = j->file;
-        r->stem = xstrndup(file, strcspn(file, "."));
-        if (path_expand(str_of(file), j->source->path, &r->path, &r->e))
-            r->path = xstrndup("", 0);
-        if (manifest_read(all->stage->settings, j->source, j->dirfd, file, &r->manifest, &r->e))
-            r->manifest = NULL;
-        else
-            j->name = xstrndup(r->manifest->name.p, r->manifest->name.n);
-        if (r->manifest && r->manifest->enabled)
-            read_library(all, j, r);
+        int r = read_one(all, &all->job[i], &all->job[i].result);
+        if (r)
+            all->error = r;
     }
     return NULL;
 }
@@ -334,31 +365,49 @@ static void read_all(struct jobs *all)
         pthread_join(id[--made], NULL);
 }
 
-void stage_read(struct stage *st, bool (*loaded)(const void *arg, struct str name), const void *arg,
-                const char *keep_libraries)
+/* What is to be served of what was read. */
+static int choose(struct jobs *all)
 {
-    uint32_t n = st->settings->sources;
-    int *dirfd = xcalloc(n, sizeof(int));
+    struct stage *st = all->stage;
+    st->plugin = calloc(all->count + 1, sizeof(*st->plugin));
+    if (!st->plugin)
+        return -ENOMEM;
+    note_unknown_plugins(all);
+    for (uint32_t i = 0; i < all->count; i++)
+        add_staged(st, &all->job[i].result);
+    return 0;
+}
+
+int stage_read(struct stage *st, bool (*loaded)(const void *arg, struct str name), const void *arg,
+               const char *keep_libraries, struct err *e)
+{
+    uint32_t n = st->settings->sources, opened = 0;
+    int *dirfd = calloc(n + 1, sizeof(int));
     struct jobs all = {.stage = st, .loaded = loaded, .arg = arg, .keep_libraries = keep_libraries};
-    for (uint32_t i = 0; i < n; i++)
-        dirfd[i] = open_source(&st->settings->source[i], &all);
-    read_all(&all);
-    st->plugin = xcalloc(all.count, sizeof(*st->plugin));
-    for (uint32_t i = 0; i < all.count; i++) {
-        add_staged(st, &all.job[i].result, all.job[i].name);
-    }
-    lock_apply(st);
-    note_unknown_plugins(&all);
+    if (!dirfd)
+        all.error = -ENOMEM;
+    for (; opened < n && !all.error; opened++)
+        dirfd[opened] = open_source(&st->settings->source[opened], &all);
+    if (!all.error)
+        read_all(&all);
+    if (!all.error)
+        all.error = choose(&all);
+    if (!all.error)
+        lock_apply(st);
     for (uint32_t i = 0; i < all.count; i++) {
         free(all.job[i].file);
-        free(all.job[i].name);
+        staged_release(&all.job[i].result);
     }
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = 0; i < opened; i++) {
         if (dirfd[i] >= 0)
             close(dirfd[i]);
     }
     free(all.job);
     free(dirfd);
+    int r = all.error;
+    return r ? err_set(e, r, "the sources can't be read: %s",
+                       r == -ENOMEM ? "out of memory" : strerror(-r))
+             : 0;
 }
 
 void stage_release(struct stage *st)

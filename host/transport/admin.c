@@ -228,8 +228,8 @@ static void on_readable(uv_poll_t *p, int status, int events)
 /* Takes fd over. */
 static void client_new(struct admin *a, int fd)
 {
-    struct client *c = xcalloc(1, sizeof(*c));
-    if (uv_poll_init(a->loop, &c->poll, fd)) {
+    struct client *c = calloc(1, sizeof(*c));
+    if (!c || uv_poll_init(a->loop, &c->poll, fd)) {
         close(fd);
         free(c);
         return;
@@ -290,8 +290,10 @@ static void listen_again(struct admin *a)
 
 int admin_open(uv_loop_t *loop, const struct admin_options *o, struct admin **ret, struct err *e)
 {
-    struct admin *a = xcalloc(1, sizeof(*a));
+    struct admin *a = calloc(1, sizeof(*a));
     struct stat st;
+    if (!a)
+        return err_set(e, -ENOMEM, "out of memory");
     *a = (struct admin){.loop = loop, .opt = *o, .handles = 2};
     int r = a->fd = admin_listen(o->path, a->path, e);
     if (a->fd >= 0) {

@@ -10,13 +10,13 @@ enum {
 
 void framer_init(struct framer *f, size_t limit)
 {
-    *f = (struct framer){.limit = limit};
+    *f = (struct framer){.data = xcalloc(1, FRAMER_FIRST), .cap = FRAMER_FIRST, .limit = limit};
 }
 
 void framer_release(struct framer *f)
 {
     free(f->data);
-    framer_init(f, f->limit);
+    *f = (struct framer){0};
 }
 
 static void move_to_front(struct framer *f)
@@ -64,10 +64,6 @@ static void make_room(struct framer *f)
 
 char *framer_space(struct framer *f, size_t *ret_room)
 {
-    if (!f->data) {
-        f->data = xcalloc(1, FRAMER_FIRST);
-        f->cap = FRAMER_FIRST;
-    }
     if (f->start == f->end)
         f->start = f->searched = f->end = 0;
     if (f->cap - f->end < ROOM_MIN)

@@ -26,8 +26,10 @@ static void compact(struct output *o)
         drop_sent(o);
 }
 
+static void die(struct output *o, int error);
+
 /* A short message fits in any case, so that each request gets at least its error: when memory is
- * short, what is written makes place. */
+ * short, what is written makes place.  A client that does not even take that is given up. */
 static void keep_room(struct output *o)
 {
     o->buf.max = SIZE_MAX;
@@ -36,8 +38,9 @@ static void keep_room(struct output *o)
     o->buf.failed = 0;
     output_flush(o);
     drop_sent(o);
-    if (buf_reserve(&o->buf, OUTPUT_SHORT))
-        out_of_memory();
+    if (buf_reserve(&o->buf, OUTPUT_SHORT) && !o->dead)
+        die(o, -ENOMEM);
+    o->buf.failed = 0;
 }
 
 static struct buf *stream_begin(struct stream *s)
@@ -124,6 +127,9 @@ int output_open(struct output *o, uv_loop_t *loop, int fd, size_t high, void (*c
     if (r < 0)
         return r;
     o->channel.poll.data = o;
+    o->buf.max = SIZE_MAX;
+    if (buf_reserve(&o->buf, OUTPUT_SHORT))
+        return err_set(e, -ENOMEM, "out of memory for the output");
     watch(o);
     return 0;
 }
@@ -156,8 +162,12 @@ void output_flush(struct output *o)
 
 void output_trim(struct output *o)
 {
-    if (o->buf.len == 0)
-        buf_clear(&o->buf, OUTPUT_KEEP);
+    if (o->buf.len)
+        return;
+    buf_clear(&o->buf, OUTPUT_KEEP);
+    o->buf.max = SIZE_MAX;
+    buf_reserve(&o->buf, OUTPUT_SHORT); /* while there is memory for it */
+    o->buf.failed = 0;
 }
 
 void output_close(struct output *o, void (*closed)(void *), void *arg)

@@ -4,9 +4,10 @@
  * Messages are appended to one buffer that is reused; output_flush() writes what
  * is there, what the reader does not take waits for POLLOUT.  Over `high` unsent
  * bytes the queue is full: its owner stops handing requests in until it
- * falls to half.  Calls in flight may still answer: up to OUTPUT_HARD
- * above that with messages of any size, beyond with short ones (errors), so memory
- * is bounded whatever the reader does.  Loop thread. */
+ * falls to half.  Memory for a short message is kept, so that without any left each is answered as
+ * long as the reader takes what is written; one that does not is given up (dead).  Calls in flight
+ * may still answer: up to OUTPUT_HARD above that with messages of any size, beyond with short ones
+ * (errors), so memory is bounded whatever the reader does.  Loop thread. */
 #ifndef MANIFOLD_TRANSPORT_OUTPUT_H
 #define MANIFOLD_TRANSPORT_OUTPUT_H
 
@@ -35,7 +36,8 @@ struct output {
     void *arg;
 };
 
-/* Takes fd over.  *o must stay where it is until output_close() has called back. */
+/* Takes fd over.  -ENOMEM among the errors.  *o must stay where it is until output_close() has
+ * called back. */
 int output_open(struct output *o, uv_loop_t *loop, int fd, size_t high, void (*changed)(void *),
                 void *arg, struct err *e);
 static inline size_t output_unsent(const struct output *o)

@@ -14,14 +14,21 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-TAIL = "900"   # allocations from the end of a session: all that are made in service
-# file, the lines, the broken lines, what comes of it
+CALLS = ["--part", "calls", "--all"]
+# The end of a reload is made on the loop.
+RELOAD = ["--part", "reload", "--tail", "150", "--all"]
+# file, the lines, the broken lines, where it is looked for, what comes of it
 BUGS = [
-    ("host/engine/table.c", "    if (!chunk)\n        return false;\n", "", "a crash"),
-    ("host/mcp/resources.c", "if (s->vars.failed) {", "if (false) {", "a wrong answer"),
-    ("host/mcp/reply.c", "return b->failed ? STR_NONE : buf_view(b);", "return buf_view(b);",
+    ("host/engine/table.c", "    if (!chunk)\n        return false;\n", "", CALLS, "a crash"),
+    ("host/mcp/resources.c", "if (s->vars.failed) {", "if (false) {", CALLS, "a wrong answer"),
+    ("host/mcp/reply.c", "return b->failed ? STR_NONE : buf_view(b);", "return buf_view(b);", CALLS,
      "a line that is no JSON"),
-    ("host/transport/output.c", "        return failed;\n", "        return 0;\n", "a lost answer"),
+    ("host/transport/output.c", "        return failed;\n", "        return 0;\n", CALLS,
+     "a lost answer"),
+    ("host/runtime/reload_swap.c", "    if (!in)\n        return -ENOMEM;\n", "", RELOAD,
+     "a crash in a reload"),
+    ("host/runtime/catalogue.c", "return r == -ENOMEM ? r : 0;", "return 0;", RELOAD,
+     "a reload that loses a template"),
 ]
 
 
@@ -57,14 +64,14 @@ def main():
         print("MANIFOLD_CONTROLS names no build with controls: skipped")
         return 77
     missed = 0
-    for name, good, bad, what in BUGS:
+    for name, good, bad, where, what in BUGS:
         with tempfile.TemporaryDirectory() as scratch:
             scratch = pathlib.Path(scratch)
             plant(build, scratch, name, good, bad)
             begin = time.monotonic()
             run = subprocess.run(
-                [sys.executable, str(HERE / "torture.py"), "--mode", "once", "--tail", TAIL,
-                 "--quiet", str(scratch / "manifold"), str(build / "plugins"), sys.argv[1]],
+                [sys.executable, str(HERE / "torture.py"), "--mode", "once", *where, "--quiet", "--enough", "1",
+                 str(scratch / "manifold"), str(build / "plugins"), str(build / "bad"), sys.argv[1]],
                 capture_output=True, text=True)
         found = run.returncode == 1 and "WRONG" in run.stdout
         print("planted: %s: %s, %s after %.1f s" % (

@@ -4,6 +4,7 @@
  *   stamp      answered with the number of this instance
  *   fail       open() fails
  *   stuck      its call is never finished
+ *   ms         how long each call takes; not given: 0 to 50 ms
  *   count      kept over a hand-over (manifold.state/1) */
 #include "bad.h"
 
@@ -23,6 +24,7 @@ struct stamp {
     const mf_host *host;
     char text[64];
     int stuck;
+    int64_t ms;    /* -1: by chance */
     int64_t count; /* calls, those of the generations before included */
     pthread_t thread;
     pthread_mutex_t lock;
@@ -85,10 +87,11 @@ static void *sleeper(void *arg)
 static mf_status stamp_open(const mf_host *host, mf_bytes config, void **ret_self)
 {
     mfj_value c = mfj_read(config);
-    int64_t stamp = 0, stuck = 0, fail = 0;
+    int64_t stamp = 0, stuck = 0, fail = 0, ms = -1;
     mfj_int(mfj_get(c, "stamp"), &stamp);
     mfj_int(mfj_get(c, "stuck"), &stuck);
     mfj_int(mfj_get(c, "fail"), &fail);
+    mfj_int(mfj_get(c, "ms"), &ms);
     if (fail)
         return MF_EIO;
     struct stamp *s = calloc(1, sizeof(*s));
@@ -96,6 +99,7 @@ static mf_status stamp_open(const mf_host *host, mf_bytes config, void **ret_sel
         return MF_ENOMEM;
     s->host = host;
     s->stuck = (int)stuck;
+    s->ms = ms;
     s->seed = (unsigned)stamp;
     snprintf(s->text, sizeof(s->text), "stamp %lld", (long long)stamp);
     pthread_condattr_t attr;
@@ -120,8 +124,8 @@ static void stamp_call(void *self, const mf_request *request)
         return;
     pthread_mutex_lock(&s->lock);
     s->seed = s->seed * 1103515245u + 12345u;
-    struct due d = {request->call, s->host->now(s->host) + s->seed / 65536u % 50 * 1000000u,
-                    s->count};
+    uint64_t wait = s->ms < 0 ? s->seed / 65536u % 50 : (uint64_t)s->ms;
+    struct due d = {request->call, s->host->now(s->host) + wait * 1000000u, s->count};
     int room = s->dues < SLOTS;
     if (room)
         s->due[s->dues++] = d;

@@ -289,11 +289,8 @@ static void client_teardown(void)
         manifest_free(h->manifest[i]);
     free(h->manifest);
     free(h->instance);
-    for (uint32_t i = 0; i < h->problems; i++) {
-        free(h->problem[i].plugin);
-        free(h->problem[i].sentence);
-    }
-    free(h->problem);
+    struct problems problems = {.problem = h->problem, .count = h->problems};
+    problems_release(&problems);
     settings_free(h->settings);
     buf_release(&client.out);
     ck_assert_int_eq(uv_loop_close(&client.loop), 0);
