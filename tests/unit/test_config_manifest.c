@@ -939,8 +939,7 @@ START_TEST(dormant_keys_are_those_that_were_written)
 {
     static const char *const expected[] = {"catalogue.dynamic", "tools.cache", "grants.tcp"};
     struct settings *s = settings_of(
-        "manifold: 1\nplugins: {w: {grants: {tcp: {a: {}}, env: []}, reload: overlap}}\n", NULL,
-        0);
+        "manifold: 1\nplugins: {w: {grants: {tcp: {a: {}}, env: []}, reload: overlap}}\n", NULL, 0);
     struct manifest *m = read_with(
         s, &untrusted,
         H "reload: overlap\nlimits: {drain: 1s, timeout: 1s}\ncatalogue: {dynamic: true, ttl: 1s}\n"
