@@ -9,15 +9,27 @@ enum { NAME_MAX_LENGTH = 64, INSTRUCTIONS_MAX = 64 * 1024 };
 static const char *const kind_name[ENTRY_KINDS] = {"tool", "resource", "resource template",
                                                    "prompt"};
 
-const struct entry_spec status_spec = {
-    .kind = ENTRY_RESOURCE,
-    .name = {"manifold-status", 15},
-    .uri = {"manifold://status", 17},
-    .json_title = {"\"Status of the host\"", 20},
-    .json_description =
-        {"\"What every plugin is doing: state, counters, and why one is not served\"", 72},
-    .json_mime_type = {"\"application/json\"", 18},
+#define OWN(name_, uri_, title, description, write_)                           \
+    {                                                                          \
+        {.kind = ENTRY_RESOURCE,                                               \
+         .name = {name_, sizeof(name_) - 1},                                   \
+         .uri = {uri_, sizeof(uri_) - 1},                                      \
+         .json_title = {"\"" title "\"", sizeof(title) + 1},                   \
+         .json_description = {"\"" description "\"", sizeof(description) + 1}, \
+         .json_mime_type = {"\"application/json\"", 18}},                      \
+            write_                                                             \
+    }
+/* The host's own resources. */
+static const struct {
+    struct entry_spec spec;
+    void (*write)(const struct host *h, struct buf *out);
+} own[] = {
+    OWN("manifold-status", "manifold://status", "Status of the host",
+        "What every plugin is doing: state, counters, and why one is not served", status_write),
+    OWN("manifold-metrics", "perf://metrics", "Metrics of the host",
+        "How much is called, how long it takes, and what the host needs for it", perf_write),
 };
+enum { OWNS = sizeof(own) / sizeof(own[0]) };
 
 const struct entry *catalogue_find(const struct catalogue *c, enum entry_kind kind, struct str key)
 {
@@ -115,7 +127,8 @@ static int add_entry(struct host *h, struct problems *p, struct catalogue *c, st
 }
 
 static void add_spec(struct host *h, struct problems *p, struct catalogue *c,
-                     const struct entry_spec *spec, struct instance *in, uint32_t index)
+                     const struct entry_spec *spec, struct instance *in, uint32_t index,
+                     void (*write)(const struct host *h, struct buf *out))
 {
     /* The next free place of its list; the arrays are as long as they can get. */
     struct entry *en = &c->entry[spec->kind][c->count[spec->kind]];
@@ -130,6 +143,7 @@ static void add_spec(struct host *h, struct problems *p, struct catalogue *c,
     en->spec = spec;
     en->instance = in;
     en->index = index;
+    en->write = write;
     if (add_entry(h, p, c, en)) {
         entry_release(en);
         *en = (struct entry){0};
@@ -150,7 +164,7 @@ static void add_instructions(struct catalogue *c, struct str text, const char *o
 struct catalogue *catalogue_build(struct host *h, struct problems *p)
 {
     struct catalogue *c = xcalloc(1, sizeof(*c));
-    uint32_t total[ENTRY_KINDS] = {[ENTRY_RESOURCE] = 1};
+    uint32_t total[ENTRY_KINDS] = {[ENTRY_RESOURCE] = OWNS};
     buf_init(&c->instructions, INSTRUCTIONS_MAX);
     c->number = ++h->generation;
     c->ttl_ms = UINT64_MAX;
@@ -162,13 +176,14 @@ struct catalogue *catalogue_build(struct host *h, struct problems *p)
     for (int k = 0; k < ENTRY_KINDS; k++)
         c->entry[k] = xcalloc(total[k], sizeof(struct entry));
     add_instructions(c, h->settings->server_instructions, NULL);
-    add_spec(h, p, c, &status_spec, NULL, 0);
+    for (uint32_t i = 0; i < OWNS; i++)
+        add_spec(h, p, c, &own[i].spec, NULL, 0, own[i].write);
     for (uint32_t i = 0; i < h->manifests; i++) {
         const struct manifest *m = h->manifest[i];
         if (!h->instance[i])
             continue;
         for (uint32_t k = 0; k < m->entries; k++)
-            add_spec(h, p, c, &m->entry[k], h->instance[i], k);
+            add_spec(h, p, c, &m->entry[k], h->instance[i], k, NULL);
         add_instructions(c, m->instructions, h->instance[i]->name);
         uint64_t ttl = m->catalogue_ttl / 1000000;
         c->ttl_ms = ttl < c->ttl_ms ? ttl : c->ttl_ms;
