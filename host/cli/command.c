@@ -4,8 +4,8 @@
 #include <stdarg.h>
 
 static const struct command *const commands[] = {
-    &command_serve,  &command_check, &command_list,    &command_call,  &command_status,
-    &command_reload, &command_lock,  &command_approve, &command_probe,
+    &command_serve,   &command_check,  &command_list, &command_call,    &command_status,
+    &command_metrics, &command_reload, &command_lock, &command_approve, &command_probe,
 };
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 

@@ -16,7 +16,7 @@ struct command {
 };
 
 extern const struct command command_serve, command_check, command_list, command_call,
-    command_status, command_reload, command_lock, command_approve, command_probe;
+    command_status, command_metrics, command_reload, command_lock, command_approve, command_probe;
 
 /* Options of every command that opens the plugins. */
 enum {

@@ -108,6 +108,8 @@ static void open_admin(uv_timer_t *timer)
     struct admin_options o = {.path = settings->admin_path,
                               .host = s->host,
                               .status = status_write,
+                              .perf = perf_write,
+                              .metrics = exposition_write,
                               .reload = host_reload};
     struct err e;
     if (admin_open(&s->loop, &o, &s->admin, &e) == 0)

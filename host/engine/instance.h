@@ -97,8 +97,8 @@ struct instance {
 /* Of a manifest that has a library or needs none.  Generation 1.  NULL: there is no memory; all
  * that its end needs is there from the beginning. */
 struct instance *instance_new(struct engine *en, const struct manifest *m);
-/* It goes on counting where `before`, an older generation of the same plugin, counts: for entries
- * of the same kind and name.  Before its first call. */
+/* It goes on counting where `before`, an older generation of the same plugin, stands; entries of
+ * the same kind and name count together from now on.  Before its first call. */
 void instance_follow(struct instance *in, const struct instance *before);
 /* Starts loading unless it was started before; for `load: eager`.  Returns at once. */
 void instance_load(struct instance *in);

@@ -54,8 +54,21 @@ static uint32_t find_entry(const struct manifest *m, const struct entry_spec *sp
     return i;
 }
 
+/* So that what only grows does not fall at a reload. */
+static void carry_on(struct instance *in, const struct instance *before)
+{
+    in->loop_time += before->loop_time;
+    in->loop_blocks += before->loop_blocks;
+    if (before->loop_longest > in->loop_longest)
+        in->loop_longest = before->loop_longest;
+    in->breaker.opened += before->breaker.opened;
+    in->misuse += before->misuse;
+    in->log_dropped += before->log_dropped;
+}
+
 void instance_follow(struct instance *in, const struct instance *before)
 {
+    carry_on(in, before);
     for (uint32_t i = 0; i < before->manifest->entries; i++) {
         struct entry_metrics *m = before->entry[i].metrics;
         uint32_t k = m ? find_entry(in->manifest, &before->manifest->entry[i]) : UINT32_MAX;

@@ -30,9 +30,10 @@ struct window {
     uint64_t width; /* ns: of a slice */
     uint64_t until; /* ns: when the newest slice is over */
     struct window_slice *now;
-    struct window_slice *slice;    /* owned; WINDOW_SLICES */
-    uint64_t since;                /* ns: opened */
-    uint64_t level[WINDOW_LEVELS]; /* as they stood then */
+    struct window_slice *slice;     /* owned; WINDOW_SLICES */
+    uint64_t old_calls, old_failed; /* of slices that are over */
+    uint64_t since;                 /* ns: opened */
+    uint64_t level[WINDOW_LEVELS];  /* as they stood then */
     /* Counters kept elsewhere that only grow, of which the window tells the growth; may be NULL. */
     void (*levels)(void *arg, uint64_t ret[WINDOW_LEVELS]);
     void *arg;
@@ -40,17 +41,18 @@ struct window {
 
 /* The window as it is at one moment. */
 struct window_view {
-    uint64_t ns;            /* so much time `calls` and `failed` are of */
-    uint64_t calls, failed; /* answered, and of these refused or with an error */
-    uint64_t timed;         /* durations */
-    uint64_t p50, p95, p99; /* ns; 0 without durations */
+    uint64_t ns;                    /* so much time `calls` and `failed` are of */
+    uint64_t calls, failed;         /* answered, and of these refused or with an error */
+    uint64_t all_calls, all_failed; /* since the first opening */
+    uint64_t timed;                 /* durations */
+    uint64_t mean, p50, p95, p99;   /* ns; 0 without durations */
     uint64_t
         level_ns; /* `grown` is of so much time: the window, or longer where nothing was answered */
     uint64_t grown[WINDOW_LEVELS];
 };
 
-/* Zeroed, but for levels and arg.  `span`: ns, at least WINDOW_SLICES.  One that is open forgets
- * all. */
+/* Zeroed, but for levels and arg.  `span`: ns, at least WINDOW_SLICES.  One that is open begins
+ * anew. */
 void window_open(struct window *w, uint64_t span, uint64_t now);
 void window_release(struct window *w);
 /* Begins the slice of `now`; only for what stands below. */

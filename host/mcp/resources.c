@@ -1,6 +1,8 @@
 /* resources/read (2026-07-28 server/resources.mdx). */
 #include "mcp/internal.h"
 
+#include <errno.h>
+
 static void finish_resource(struct request *r, const struct outcome *o)
 {
     const struct answer *a = &r->answer;
@@ -19,13 +21,16 @@ static void finish_resource(struct request *r, const struct outcome *o)
 }
 
 /* The host's own: what it says is true now and for this client alone. */
-static void read_status(struct session *s, const struct message *m, const struct entry *en)
+static void read_own(struct session *s, const struct message *m, const struct entry *en)
 {
     s->made.len = 0;
-    status_write(s->host, &s->made);
+    en->write(s->host, &s->made);
     if (s->made.failed) {
+        bool memory = s->made.failed == -ENOMEM;
         buf_clear(&s->made, 0);
-        reply_error(&m->answer, ERROR_INTERNAL, STR_NONE, "the host is out of memory for this");
+        reply_error(&m->answer, ERROR_INTERNAL, STR_NONE, "%s",
+                    memory ? "the host is out of memory for this"
+                           : "there is more to tell than one answer can hold");
         return;
     }
     struct buf *b = reply_begin(&m->answer, s->made.len);
@@ -48,7 +53,7 @@ void resources_read(struct session *s, const struct message *m)
         return;
     const struct entry *en = catalogue_find(c, ENTRY_RESOURCE, rq.uri);
     if (en && !en->instance) {
-        read_status(s, m, en);
+        read_own(s, m, en);
         return;
     }
     if (!en) {

@@ -9,15 +9,27 @@ enum { NAME_MAX_LENGTH = 64, INSTRUCTIONS_MAX = 64 * 1024 };
 static const char *const kind_name[ENTRY_KINDS] = {"tool", "resource", "resource template",
                                                    "prompt"};
 
-const struct entry_spec status_spec = {
-    .kind = ENTRY_RESOURCE,
-    .name = {"manifold-status", 15},
-    .uri = {"manifold://status", 17},
-    .json_title = {"\"Status of the host\"", 20},
-    .json_description =
-        {"\"What every plugin is doing: state, counters, and why one is not served\"", 72},
-    .json_mime_type = {"\"application/json\"", 18},
+#define OWN(name_, uri_, title, description, write_)                           \
+    {                                                                          \
+        {.kind = ENTRY_RESOURCE,                                               \
+         .name = {name_, sizeof(name_) - 1},                                   \
+         .uri = {uri_, sizeof(uri_) - 1},                                      \
+         .json_title = {"\"" title "\"", sizeof(title) + 1},                   \
+         .json_description = {"\"" description "\"", sizeof(description) + 1}, \
+         .json_mime_type = {"\"application/json\"", 18}},                      \
+            write_                                                             \
+    }
+/* The host's own resources. */
+static const struct {
+    struct entry_spec spec;
+    void (*write)(const struct host *h, struct buf *out);
+} own[] = {
+    OWN("manifold-status", "manifold://status", "Status of the host",
+        "What every plugin is doing: state, counters, and why one is not served", status_write),
+    OWN("manifold-metrics", "perf://metrics", "Metrics of the host",
+        "How much is called, how long it takes, and what the host needs for it", perf_write),
 };
+enum { OWNS = sizeof(own) / sizeof(own[0]) };
 
 const struct entry *catalogue_find(const struct catalogue *c, enum entry_kind kind, struct str key)
 {
@@ -120,7 +132,8 @@ static int add_entry(struct host *h, struct problems *p, struct catalogue *c, st
 
 /* 0 or -ENOMEM. */
 static int add_spec(struct host *h, struct problems *p, struct catalogue *c,
-                    const struct entry_spec *spec, struct instance *in, uint32_t index)
+                    const struct entry_spec *spec, struct instance *in, uint32_t index,
+                    void (*write)(const struct host *h, struct buf *out))
 {
     /* The next free place of its list; the arrays are as long as they can get. */
     struct entry *en = &c->entry[spec->kind][c->count[spec->kind]];
@@ -137,6 +150,7 @@ static int add_spec(struct host *h, struct problems *p, struct catalogue *c,
     en->spec = spec;
     en->instance = in;
     en->index = index;
+    en->write = write;
     int r = add_entry(h, p, c, en);
     if (r) {
         entry_release(en);
@@ -161,7 +175,7 @@ static int add_plugin(struct host *h, struct problems *p, struct catalogue *c,
                       const struct manifest *m, struct instance *in)
 {
     for (uint32_t k = 0; k < m->entries; k++) {
-        if (add_spec(h, p, c, &m->entry[k], in, k))
+        if (add_spec(h, p, c, &m->entry[k], in, k, NULL))
             return -ENOMEM;
     }
     add_instructions(c, m->instructions, in->name);
@@ -175,7 +189,7 @@ static int add_plugin(struct host *h, struct problems *p, struct catalogue *c,
 /* As long as the lists can get.  0 or -ENOMEM. */
 static int make_lists(const struct host *h, struct catalogue *c)
 {
-    uint32_t total[ENTRY_KINDS] = {[ENTRY_RESOURCE] = 1};
+    uint32_t total[ENTRY_KINDS] = {[ENTRY_RESOURCE] = OWNS};
     for (uint32_t i = 0; i < h->manifests; i++) {
         for (uint32_t k = 0; h->instance[i] && k < h->manifest[i]->entries; k++)
             total[h->manifest[i]->entry[k].kind]++;
@@ -192,8 +206,8 @@ static int fill(struct host *h, struct problems *p, struct catalogue *c)
 {
     int r = make_lists(h, c);
     add_instructions(c, h->settings->server_instructions, NULL);
-    if (!r)
-        r = add_spec(h, p, c, &status_spec, NULL, 0);
+    for (uint32_t i = 0; !r && i < OWNS; i++)
+        r = add_spec(h, p, c, &own[i].spec, NULL, 0, own[i].write);
     for (uint32_t i = 0; !r && i < h->manifests; i++) {
         if (h->instance[i])
             r = add_plugin(h, p, c, h->manifest[i], h->instance[i]);

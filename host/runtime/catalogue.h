@@ -11,11 +11,14 @@
 #include "config/uri_template.h"
 #include "engine/instance.h"
 
+struct host;
+
 struct entry {
     struct map_node node;          /* key: exposed name; resources: URI; templates: the template */
     const struct entry_spec *spec; /* borrowed from the manifest */
-    struct instance *instance;     /* NULL: the host's own (manifold://status) */
-    uint32_t index;                /* in the instance's manifest */
+    struct instance *instance;     /* NULL: the host's own */
+    void (*write)(const struct host *h, struct buf *out); /* the host's own: its content */
+    uint32_t index;                                       /* in the instance's manifest */
     char *name;                    /* owned; exposed name (prefix_name), NUL-terminated */
     struct uri_template *template; /* owned; templates only */
     uint64_t digest;               /* of all that a client sees of it */

@@ -84,6 +84,7 @@ int host_open(uv_loop_t *loop, struct settings *settings, const struct host_opti
     h->settings = settings;
     list_init(&h->listeners);
     h->started_ns = clock_ns();
+    h->started = process_time();
     int r = services_open(loop, settings, &h->services, e);
     if (!r) {
         struct engine_options options = {.calls = settings->calls,
@@ -97,6 +98,7 @@ int host_open(uv_loop_t *loop, struct settings *settings, const struct host_opti
         free(h);
         return r;
     }
+    engine_measure(h->engine, settings->metrics_window, figures_levels, h);
     for (uint32_t i = 0; i < settings->dormants; i++)
         log_info("host config: %s: accepted, not in force in this build", settings->dormant[i]);
     r = read_sources(h, e);

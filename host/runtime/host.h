@@ -25,7 +25,8 @@ struct host_options {
 struct host_listener {
     struct list in_host;
     bool (*lists_changed)(struct host_listener *l, unsigned kinds);
-    unsigned pending; /* reload.c's */
+    uint32_t subscriptions; /* that it has; the listener's own count */
+    unsigned pending;       /* reload.c's */
 };
 
 struct host {
@@ -45,6 +46,7 @@ struct host {
     const char *last_reload; /* "done", "refused" or NULL */
     uint64_t reloads;
     uint64_t started_ns;
+    double started;      /* seconds since 1970 */
     uint64_t generation; /* of the catalogue, from 1 */
     void (*stopped)(void *arg);
     void *stopped_arg;
@@ -64,5 +66,9 @@ void host_free(struct host *h);
 
 /* The content of manifold://status: one JSON object. */
 void status_write(const struct host *h, struct buf *out);
+/* The content of perf://metrics: one JSON object. */
+void perf_write(const struct host *h, struct buf *out);
+/* The same figures as text for Prometheus (exposition format 0.0.4). */
+void exposition_write(const struct host *h, struct buf *out);
 
 #endif

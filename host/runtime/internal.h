@@ -6,9 +6,32 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "runtime/host.h"
+#include "runtime/process.h"
+#include "services/series.h"
 
-/* Of the host's own resource manifold://status. */
-extern const struct entry_spec status_spec;
+/* --- figures.c: what perf://metrics and Prometheus are told --- */
+
+struct figures {
+    struct window_view window;
+    struct process_figures process;
+    struct series_usage series;
+    double up, cpu; /* seconds; processors in use, on average over the window */
+    uint32_t connections, subscriptions;
+};
+void figures_take(const struct host *h, struct figures *ret);
+/* For engine_measure(). */
+void figures_levels(void *arg, uint64_t ret[WINDOW_LEVELS]);
+
+/* Of one plugin, its draining generations included. */
+struct plugin_figures {
+    const struct instance *instance; /* the one that serves; NULL: it was removed */
+    const char *name;
+    uint32_t running, queued, orphans, operations;
+    struct series_usage series;
+};
+/* Calls `one` for each plugin that has an instance. */
+void figures_each_plugin(const struct host *h,
+                         void (*one)(void *arg, const struct plugin_figures *p), void *arg);
 
 /* Owned; grows. */
 struct problems {

@@ -219,8 +219,11 @@ static void replace_settings(struct reload *r)
 {
     if (!r->settings)
         return;
+    bool other_window = r->host->settings->metrics_window != r->settings->metrics_window;
     settings_free(r->host->settings);
     r->host->settings = r->settings;
+    if (other_window)
+        engine_measure(r->host->engine, r->settings->metrics_window, figures_levels, r->host);
     r->settings = NULL;
     services_settings(r->host->services, r->host->settings);
 }

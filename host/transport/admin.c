@@ -129,6 +129,25 @@ static void run_status(struct client *c)
     client_answer(c);
 }
 
+static void run_perf(struct client *c)
+{
+    c->admin->opt.perf(c->admin->opt.host, &c->answer);
+    client_answer(c);
+}
+
+static void run_metrics(struct client *c)
+{
+    struct buf text = BUF_INIT(ADMIN_ANSWER);
+    c->admin->opt.metrics(c->admin->opt.host, &text);
+    buf_lit(&c->answer, "{\"text\":");
+    json_write_string(&c->answer, buf_view(&text));
+    buf_byte(&c->answer, '}');
+    if (text.failed)
+        c->answer.failed = text.failed;
+    buf_release(&text);
+    client_answer(c);
+}
+
 static void on_reloaded(void *arg, bool ok, const char *summary)
 {
     struct client *c = arg;
@@ -153,12 +172,18 @@ static void run_reload(struct client *c)
 static const struct {
     const char *name;
     void (*run)(struct client *c);
-} commands[] = {{"ping", run_ping}, {"status", run_status}, {"reload", run_reload}};
+} commands[] = {{"ping", run_ping},
+                {"status", run_status},
+                {"perf", run_perf},
+                {"metrics", run_metrics},
+                {"reload", run_reload}};
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 
 static bool has_command(const struct admin *a, size_t i)
 {
-    return commands[i].run != run_reload || a->opt.reload;
+    void (*run)(struct client *) = commands[i].run;
+    return (run != run_reload || a->opt.reload) && (run != run_perf || a->opt.perf) &&
+           (run != run_metrics || a->opt.metrics);
 }
 
 static void refuse_command(struct client *c)

@@ -1,12 +1,14 @@
-/* host/transport/admin.h - the host's own door: `manifold status` and `manifold reload`.
+/* host/transport/admin.h - the host's own door: `manifold status`, `metrics` and `reload`.
  *
  * A unix socket, 0600, for this user and root alone (SO_PEERCRED too).  A client
  * sends one line, gets one line, and is closed:
  *
- *   {"command":"ping"}    {"pid":N,"version":"..."}
- *   {"command":"status"}  the object of manifold://status
- *   {"command":"reload"}  {"ok":true,"summary":"..."}, once the reload has ended
- *   anything else         {"error":"..."}
+ *   {"command":"ping"}     {"pid":N,"version":"..."}
+ *   {"command":"status"}   the object of manifold://status
+ *   {"command":"perf"}     the object of perf://metrics
+ *   {"command":"metrics"}  {"text":"..."}: the same for Prometheus
+ *   {"command":"reload"}   {"ok":true,"summary":"..."}, once the reload has ended
+ *   anything else          {"error":"..."}
  *
  * Bounded: ADMIN_CLIENTS at a time (others wait in the kernel's queue), ADMIN_REQUEST bytes,
  * ADMIN_LIMIT for the request to be there and again for the answer to be taken.  Nothing waits:
@@ -33,8 +35,10 @@ struct admin_options {
     const char *path; /* NULL: named by pid (admin_socket.h); not kept */
     struct host *host;
     void (*status)(const struct host *h, struct buf *out);
-    /* Calls `done` on the loop exactly once, at once or later, after admin_close() too.  NULL:
-     * there is no such command. */
+    /* NULL, as are those below: there is no such command. */
+    void (*perf)(const struct host *h, struct buf *out);
+    void (*metrics)(const struct host *h, struct buf *out); /* plain text */
+    /* Calls `done` on the loop exactly once, at once or later, after admin_close() too. */
     void (*reload)(struct host *h, void (*done)(void *arg, bool ok, const char *summary),
                    void *arg);
 };

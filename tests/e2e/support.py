@@ -10,6 +10,8 @@ skipped).
 import json
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -21,6 +23,7 @@ SANITIZE = os.environ.get("MANIFOLD_SANITIZE", "")
 CONTROLS = os.environ.get("MANIFOLD_CONTROLS", "")
 HERE = os.path.dirname(os.path.abspath(__file__))
 STATUS = "manifold://status"
+CACHE = os.environ.get("MANIFOLD_CACHE") or os.path.join(HERE, "..", "..", ".cache")
 
 needs_controls = unittest.skipUnless(CONTROLS and os.path.exists(CONTROLS),
                                      "MANIFOLD_CONTROLS names no build with controls")
@@ -51,6 +54,30 @@ def problems(document):
     for p in document["problems"]:
         found.setdefault(p["plugin"], []).append(p["problem"])
     return found
+
+
+def quietly(command, folder):
+    subprocess.run(command, cwd=folder, check=True, timeout=200, stdin=subprocess.DEVNULL,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def from_pip(requirement):
+    """Makes a pinned package importable; SkipTest where PyPI can't be reached."""
+    folder = os.path.join(CACHE, "pip-" + requirement)
+    try:
+        if not os.path.isdir(folder):
+            os.makedirs(CACHE, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
+                quietly([sys.executable, "-m", "pip", "install", "--quiet",
+                         "--disable-pip-version-check", "--target", scratch + "/all", requirement],
+                        scratch)
+                try:
+                    os.rename(scratch + "/all", folder)
+                except OSError:  # another test was faster
+                    pass
+    except (OSError, subprocess.SubprocessError) as e:
+        raise unittest.SkipTest("%s can't be fetched: %s" % (requirement, e))
+    sys.path.insert(0, folder)
 
 
 def text_of(result):

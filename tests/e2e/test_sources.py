@@ -110,7 +110,7 @@ class Names(Base):
             self.assertEqual(text_of(s.call("e_echo", {"message": "m"})), "Echo: m")
             self.assertIn("error", s.request("tools/call", {"name": "echo"}))
             uris = [r["uri"] for r in s.request("resources/list")["result"]["resources"]]
-            self.assertEqual(uris, ["manifold://status", "echo://greeting"])
+            self.assertEqual(uris, ["manifold://status", "perf://metrics", "echo://greeting"])
 
     def collide(self, how):
         self.f.write("a/first.yaml", prompts("org.example.first", "same", "only_first"))

@@ -8,22 +8,19 @@ import hashlib
 import os
 import re
 import subprocess
-import sys
 import tarfile
 import tempfile
 import unittest
 
 import harness
-import support
 from harness import Server, legacy, modern
-from support import BAD, Files, serve
+from support import BAD, CACHE, Files, from_pip, quietly, serve
 
 PACKAGE = "@modelcontextprotocol/conformance@0.2.0-alpha.12"
 TARBALL = "modelcontextprotocol-conformance-0.2.0-alpha.12.tgz"
 SHA256 = "6cd489231fe6a90de07ce940b1945ffef7d11063d17558b0a4c12a00f0e6f41f"
 VALIDATOR = "jsonschema==4.26.0"
 REVISIONS = ["2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"]
-CACHE = os.environ.get("MANIFOLD_CACHE") or os.path.join(support.HERE, "..", "..", ".cache")
 
 RESULT = {
     "initialize": "InitializeResult", "server/discover": "DiscoverResult", "ping": "EmptyResult",
@@ -102,11 +99,6 @@ def is_whole(path):
         return False
 
 
-def quietly(command, folder):
-    subprocess.run(command, cwd=folder, check=True, timeout=200, stdin=subprocess.DEVNULL,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
 def fetch_schemas():
     folder = os.path.join(CACHE, "npm-pack")
     path = os.path.join(folder, TARBALL)
@@ -127,30 +119,16 @@ def fetch_schemas():
     return found
 
 
-def fetch_validator():
-    folder = os.path.join(CACHE, "pip-" + VALIDATOR)
-    if not os.path.isdir(folder):
-        os.makedirs(CACHE, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
-            quietly([sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-                     "--target", scratch + "/all", VALIDATOR], scratch)
-            try:
-                os.rename(scratch + "/all", folder)
-            except OSError:  # another test was faster
-                pass
-    sys.path.insert(0, folder)
-    import jsonschema
-    return jsonschema
-
-
 class Wire(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         try:
             cls.schemas = fetch_schemas()
-            cls.jsonschema = fetch_validator()
-        except (OSError, subprocess.SubprocessError, ImportError) as e:
-            raise unittest.SkipTest("%s or %s can't be fetched: %s" % (PACKAGE, VALIDATOR, e))
+        except (OSError, subprocess.SubprocessError) as e:
+            raise unittest.SkipTest("%s can't be fetched: %s" % (PACKAGE, e))
+        from_pip(VALIDATOR)
+        import jsonschema
+        cls.jsonschema = jsonschema
 
     def check(self, revision, definition, message):
         schema = self.schemas[revision]

@@ -16,7 +16,7 @@ static struct event {
     uint64_t at, took;
     bool failed;
 } event[EVENTS];
-static unsigned events;
+static unsigned events, all, all_failed;
 
 static void levels(void *arg, uint64_t ret[WINDOW_LEVELS])
 {
@@ -28,7 +28,7 @@ static void setup(void)
 {
     w = (struct window){.levels = levels, .arg = &w};
     memset(level, 0, sizeof(level));
-    events = 0;
+    events = all = all_failed = 0;
     window_open(&w, 16 * S, start);
 }
 
@@ -41,6 +41,8 @@ static void answer(uint64_t now, uint64_t took, bool failed)
 {
     window_count(&w, now, failed);
     window_time(&w, histogram_part(took));
+    all++;
+    all_failed += failed;
     event[events++] = (struct event){now, took, failed};
 }
 
@@ -73,8 +75,14 @@ static struct window_view compare(uint64_t now)
     ck_assert_uint_eq(v.calls, calls);
     ck_assert_uint_eq(v.failed, failed);
     ck_assert_uint_eq(v.timed, calls);
+    ck_assert_uint_eq(v.all_calls, all);
+    ck_assert_uint_eq(v.all_failed, all_failed);
     qsort(took, calls, sizeof(took[0]), by_took);
     if (calls) {
+        double sum = 0;
+        for (uint64_t i = 0; i < calls; i++)
+            sum += (double)took[i];
+        near(v.mean, (uint64_t)(sum / (double)calls));
         near(v.p50, took[(calls - 1) / 2]);
         near(v.p95, took[(calls * 95 + 99) / 100 - 1]);
         near(v.p99, took[(calls * 99 + 99) / 100 - 1]);
