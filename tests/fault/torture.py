@@ -201,18 +201,28 @@ def numbers(o, good):
         i * count // runs, (i + 1) * count // runs) for i in range(runs)]
 
 
+def make_run(o, n, mode, good):
+    run = Run(o, n, mode).go()
+    run.why = judge(run, good)
+    run.given_up, run.fixed = GIVEN_UP in run.log, "fixed-size object" in run.log
+    if not run.why and not o.only:   # nobody looks at the rest of a run that was as it must be
+        run.answers, run.errors, run.log = None, b"", ""
+    return run
+
+
 def series(o, mode, pool, good):
     """All runs of one mode, in order of n."""
-    n, clean, runs = iter(numbers(o, good)), 0, []
+    n, clean, runs, wrong = iter(numbers(o, good)), 0, [], 0
     while clean < CLEAN:
         wave = list(itertools.islice(n, WAVE))
         if not wave:
             break
-        for run in pool.map(lambda k: Run(o, k, mode).go(), wave):
+        for run in pool.map(lambda k: make_run(o, k, mode, good), wave):
             runs.append(run)
             clean = clean + 1 if not run.failed else 0
-        if sum(1 for r in runs if judge(r, good)) >= o.enough:
-            print("torture: %d runs are wrong already: stops" % o.enough)
+            wrong += run.why is not None
+        if wrong >= o.enough:
+            print("torture: %d runs are wrong already: stops" % wrong)
             break
     return runs
 
@@ -236,7 +246,7 @@ class Report:
         return next((p for p, count in self.good.marks.items() if run.n <= count), "stop")
 
     def sort(self, r):
-        why = judge(r, self.good)
+        why = r.why
         libuv = [f for s in r.sites for f in self.names.functions(s) if f in LIBUV]
         if why and r.code == -signal.SIGABRT and libuv:
             self.exceptions["libuv aborts in %s()" % libuv[0]] += 1
@@ -244,11 +254,11 @@ class Report:
             self.exceptions["a thread of the sanitizer"] += 1
         elif why:
             self.wrong.append((r, why))
-        elif GIVEN_UP in r.log:
+        elif r.given_up:
             self.ends["gave the client up"] += 1
         else:
             self.ends["answered" if r.code == 0 else "exit %d at start" % r.code] += 1
-            if "fixed-size object" in r.log:
+            if r.fixed:
                 self.exceptions["fixed object at start: %s" % self.names.site(r.sites[-1])] += 1
 
     def print(self):
@@ -334,7 +344,7 @@ def main():
         o.common = session.Files.common(o.scratch + "/common", o.plugins, o.bad)
         good, names = reference_run(o), Names()
         for mode in o.mode:
-            runs = [Run(o, o.only, mode).go()] if o.only else series(o, mode, pool, good)
+            runs = [make_run(o, o.only, mode, good)] if o.only else series(o, mode, pool, good)
             report = Report(o, mode, runs, good, names)
             report.print()
             if o.only:
