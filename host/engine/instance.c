@@ -147,12 +147,16 @@ static void on_probed(void *arg, struct library *lib, int status, const struct e
     if (in->state != INSTANCE_LOADING)
         return;
     struct err text;
-    if (status)
+    if (in->drain && in->drain->discarded) { /* nobody waits for it any more */
+        in->state = INSTANCE_CLOSED;
+        drain_look(in->engine);
+    } else if (status) {
         fail(in, e);
-    else if (in->handover)
+    } else if (in->handover) {
         tell_prepared(in, NULL);
-    else
+    } else {
         finish_load(in, &text);
+    }
     if (in->engine->stopping)
         engine_check_stopped(in->engine);
 }
