@@ -15,6 +15,7 @@
 
 #include <uv.h>
 #include "config/manifest.h"
+#include "engine/post.h"
 #include "engine/refusal.h"
 #include "engine/window.h"
 #include "manifold/plugin.h"
@@ -111,5 +112,7 @@ bool call_request_fits(struct instance *in, uint32_t entry, size_t bytes, struct
 void call_count_misfit(struct instance *in, uint32_t entry);
 /* Nobody waits any more: done() will not run, the user pointer is forgotten. */
 void call_cancel(struct call *c);
+/* Runs p on the loop, in order.  False: the loop is gone, and p was not taken.  Any thread. */
+bool engine_post(struct engine *en, struct post *p);
 
 #endif

@@ -7,7 +7,11 @@ void cancelled(struct session *s, const struct message *m)
     json_ref n = m->param[PARAM_REQUEST_ID];
     if (!n)
         return;
-    struct map_node *node = map_find(&s->in_flight, json_raw(&s->doc, n));
+    struct str id = json_raw(&s->doc, n);
+    struct map_node *node = map_find(&s->in_flight, id);
+    struct listen *l = listen_find(s, id);
     if (node)
         request_cancel(container_of(node, struct request, node), true);
+    else if (l)
+        listen_cancel(l);
 }

@@ -2,15 +2,16 @@
  * (2025-11-25 basic/lifecycle.mdx, 2026-07-28 server/discover.mdx). */
 #include "mcp/internal.h"
 
-/* Only what this build does: no subscribe, and no listChanged where a client would have to ask for
- * it with subscriptions/listen (2026-07-28). */
+/* Only what this build does. */
 static void write_capabilities(const struct catalogue *c, enum revision revision, struct buf *b)
 {
-    struct str list = revision >= R_2026_07_28 ? STR("{}") : STR("{\"listChanged\":true}");
-    buf_printf(b, "\"capabilities\":{\"tools\":%.*s,\"resources\":%.*s", STR_FMT(list),
-               STR_FMT(list));
+    buf_lit(b, "\"capabilities\":{\"tools\":{\"listChanged\":true},"
+               "\"resources\":{\"listChanged\":true");
+    if (c->subscribable)
+        buf_lit(b, ",\"subscribe\":true");
+    buf_byte(b, '}');
     if (c->count[ENTRY_PROMPT])
-        buf_printf(b, ",\"prompts\":%.*s", STR_FMT(list));
+        buf_lit(b, ",\"prompts\":{\"listChanged\":true}");
     if (c->library_completions && revision >= R_2025_03_26)
         buf_lit(b, ",\"completions\":{}");
     buf_lit(b, ",\"logging\":{}}");
@@ -80,10 +81,11 @@ void initialize(struct session *s, const struct message *m)
     answer.answer.revision = asked < R_2026_07_28 ? asked : R_2025_11_25;
     s->revision = answer.answer.revision;
     s->initialized = true;
-    s->notify = m->out;
-    s->told_of = 1u << ENTRY_TOOL | 1u << ENTRY_RESOURCE | 1u << ENTRY_TEMPLATE;
+    feed_clear(&s->own);
+    s->own.to = m->out;
+    s->own.kinds = 1u << ENTRY_TOOL | 1u << ENTRY_RESOURCE | 1u << ENTRY_TEMPLATE;
     if (s->host->catalogue->count[ENTRY_PROMPT])
-        s->told_of |= 1u << ENTRY_PROMPT;
+        s->own.kinds |= 1u << ENTRY_PROMPT;
     s->log_level = -1;
     greet(s, &answer);
 }

@@ -40,6 +40,9 @@ enum {
     PAGE_ENTRIES = 250,    /* of a list */
     PAGE_BYTES = 1 << 20,  /* of a list; one entry more may go over it */
     COMPLETIONS_MAX = 100, /* server/utilities/completion.mdx */
+    LISTENS_MAX = 64,      /* subscriptions/listen of one client */
+    WATCHES_MAX = 1024,    /* resources that one client has subscribed to, in all its feeds */
+    WATCH_URI_MAX = 2048,  /* bytes, as in manifold/notify.h */
     SCRATCH_KEEP = 16384,  /* memory that stays between messages */
     TAPE_KEEP = 1 << 20
 };
@@ -129,6 +132,32 @@ struct request {
     struct buf keep;
 };
 
+/* One stream of unasked messages: what it was promised to carry, and what is to be told. */
+struct feed {
+    struct session *session;
+    struct stream *to; /* NULL: nobody listens yet */
+    struct str id;     /* raw: subscriptionId; {NULL,0}: the legacy session's */
+    unsigned kinds;    /* 1 << ENTRY_*: lists whose changes it hears of */
+    unsigned changed;  /* of these: to be told */
+    struct map by_uri;
+    struct list watches, dirty; /* struct watch; dirty: to be told */
+};
+
+/* A resource it hears of. */
+struct watch {
+    struct map_node node;
+    struct list in_feed, in_dirty;
+    char uri[];
+};
+
+/* A subscriptions/listen in flight. */
+struct listen {
+    struct map_node node; /* in session.listening, by raw id */
+    struct list in_session;
+    struct feed feed;
+    char id[];
+};
+
 /* The prepared result of a list, page by page, for one catalogue and revision. */
 struct page {
     size_t off, len; /* of the whole result object, in listing.bytes */
@@ -145,8 +174,10 @@ struct listing {
 struct session {
     struct host *host;
     struct host_listener listener; /* linked while the session lives */
-    struct stream *notify;         /* of the legacy session: where unasked messages go */
-    unsigned told_of; /* 1 << ENTRY_*: lists whose changes it was promised to hear of */
+    struct feed own;               /* of the legacy session */
+    struct map listening;          /* struct listen, by id */
+    struct list listens;           /* the same, oldest first */
+    uint32_t listen_count, watches;
     bool initialized; /* a legacy session was begun */
     enum revision revision;
     int log_level;           /* legacy, by logging/setLevel; -1: none */
@@ -176,10 +207,29 @@ struct session {
 void session_enter(struct session *s);
 void session_leave(struct session *s);
 
-/* --- changed.c --- */
+/* --- feed.c --- */
 
+void feed_init(struct feed *f, struct session *s);
+/* Forgets all that it was to tell. */
+void feed_clear(struct feed *f);
+/* 0, also when it does so already; -ENOSPC: over WATCHES_MAX; -ENOMEM. */
+int feed_watch(struct feed *f, struct str uri);
+void feed_unwatch(struct feed *f, struct str uri);
+/* "_meta":{...} that says whose it is. */
+void feed_tag(const struct feed *f, struct buf *b);
 /* For session.listener. */
-bool session_lists_changed(struct host_listener *l, unsigned kinds);
+void session_lists_changed(struct host_listener *l, unsigned kinds);
+void session_resource_updated(struct host_listener *l, struct str uri);
+bool session_tell(struct host_listener *l);
+
+/* --- subscribe.c --- */
+
+/* NULL: none of this id. */
+struct listen *listen_find(const struct session *s, struct str id);
+/* Nothing more is sent for it. */
+void listen_cancel(struct listen *l);
+/* The same for all. */
+void session_drop_listening(struct session *s);
 
 /* --- message.c --- */
 
@@ -272,6 +322,9 @@ void templates_list(struct session *s, const struct message *m);
 void prompts_list(struct session *s, const struct message *m);
 void tools_call(struct session *s, const struct message *m);          /* tools.c */
 void resources_read(struct session *s, const struct message *m);      /* resources.c */
+void resources_subscribe(struct session *s, const struct message *m); /* subscribe.c */
+void resources_unsubscribe(struct session *s, const struct message *m);
+void subscriptions_listen(struct session *s, const struct message *m);
 void prompts_get(struct session *s, const struct message *m);         /* prompts.c */
 void completion_complete(struct session *s, const struct message *m); /* completion.c */
 void logging_set_level(struct session *s, const struct message *m);   /* logging.c */

@@ -175,7 +175,8 @@ static void run_request(struct session *s, struct message *m, struct str name)
                     "expected %.*s alone in a message, found it inside a batch", STR_FMT(name));
         return;
     }
-    if (s->in_flight.count && map_find(&s->in_flight, m->answer.id)) {
+    if ((s->in_flight.count && map_find(&s->in_flight, m->answer.id)) ||
+        (s->listen_count && listen_find(s, m->answer.id))) {
         reply_error(&m->answer, ERROR_REQUEST, STR_NONE,
                     "expected an id that is not in use, found that of a request in flight");
         return;

@@ -39,7 +39,11 @@ struct session *session_new(struct host *h)
     buf_init(&s->server_info, 65536);
     list_init(&s->pending);
     list_init(&s->pool);
+    list_init(&s->listens);
+    feed_init(&s->own, s);
     s->listener.lists_changed = session_lists_changed;
+    s->listener.resource_updated = session_resource_updated;
+    s->listener.tell = session_tell;
     list_append(&h->listeners, &s->listener.in_host);
     struct json_error e;
     if (json_read(&s->nothing, STR("{}"), &json_limits_default, &e))
@@ -75,6 +79,8 @@ void session_free(struct session *s)
     s->idle = NULL;
     list_remove(&s->listener.in_host);
     session_cancel_all(s);
+    session_drop_listening(s);
+    feed_clear(&s->own);
     for (struct list *it; (it = list_pop(&s->pool));) {
         struct request *r = container_of(it, struct request, link);
         buf_release(&r->keep);
@@ -94,6 +100,7 @@ void session_free(struct session *s)
     buf_release(&s->tail);
     buf_release(&s->server_info);
     map_release(&s->in_flight);
+    map_release(&s->listening);
     free(s);
 }
 

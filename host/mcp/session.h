@@ -32,9 +32,12 @@ uint32_t session_calls(const struct session *s);
 void session_on_idle(struct session *s, void (*idle)(void *), void *arg);
 /* Cancels all calls in flight; each is answered by nothing (used after EOF). */
 void session_cancel_all(struct session *s);
+/* Each subscriptions/listen gets its result, which says that it has ended in good order: the
+ * transport is about to go. */
+void session_end_listening(struct session *s);
 
 /* One complete message (no line end), borrowed until the function returns.  `out` must live as long
- * as a request of this message is in flight. */
+ * as a request of this message is in flight, or a subscription that it has begun. */
 void session_message(struct session *s, struct str message, struct stream *out);
 /* A message that the transport could not take: over limits.message.  `id` is the raw id token if it
  * could be found, else {NULL,0}; answered with -32600. */

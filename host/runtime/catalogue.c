@@ -125,6 +125,7 @@ static int add_entry(struct host *h, struct problems *p, struct catalogue *c, st
         return -EEXIST;
     }
     c->count[kind]++;
+    c->subscribable |= en->spec->subscribe;
     c->library_completions |= en->spec->completes > 0;
     digest_entry(c, en);
     return 0;

@@ -33,6 +33,7 @@ struct catalogue {
     enum cache_scope scope;       /* narrowest */
     uint64_t digest[ENTRY_KINDS]; /* of names, texts and schemas; differs when the list differs */
     uint64_t number;              /* of this host's catalogues, from 1; no two have the same */
+    bool subscribable;            /* some resource tells of its updates */
     bool library_completions;     /* some entry has completion, so `completions` is declared */
 };
 

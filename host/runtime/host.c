@@ -98,6 +98,8 @@ int host_open(uv_loop_t *loop, struct settings *settings, const struct host_opti
         free(h);
         return r;
     }
+    services_listen(h->services,
+                    &(struct services_listener){notices_updated, notices_lists_changed, h});
     engine_measure(h->engine, settings->metrics_window, figures_levels, h);
     for (uint32_t i = 0; i < settings->dormants; i++)
         log_info("host config: %s: accepted, not in force in this build", settings->dormant[i]);
@@ -135,6 +137,7 @@ static struct host *left_behind;
 void host_free(struct host *h)
 {
     reload_close(h);
+    notices_close(h);
     if (!engine_free(h->engine)) {
         left_behind = h;
         return;

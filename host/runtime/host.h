@@ -21,12 +21,14 @@ struct host_options {
     void *arg;
 };
 
-/* Who wants to know that lists have changed: bits 1 << ENTRY_*.  False: tell me again later. */
+/* Who wants to know what has changed: a client's session.  The first two only note it. */
 struct host_listener {
     struct list in_host;
-    bool (*lists_changed)(struct host_listener *l, unsigned kinds);
+    void (*lists_changed)(struct host_listener *l, unsigned kinds); /* bits 1 << ENTRY_* */
+    void (*resource_updated)(struct host_listener *l, struct str uri);
+    /* Tells its client what it has noted.  False: not all of it can be told now; ask again. */
+    bool (*tell)(struct host_listener *l);
     uint32_t subscriptions; /* that it has; the listener's own count */
-    unsigned pending;       /* reload.c's */
 };
 
 struct host {
@@ -42,6 +44,7 @@ struct host {
     struct problem *problem; /* owned */
     uint32_t problems;
     struct reload *reload;   /* owned; NULL until the first one */
+    struct notices *notices; /* owned; NULL until there is something to tell */
     struct list listeners;   /* struct host_listener */
     const char *last_reload; /* "done", "refused" or NULL */
     uint64_t reloads;

@@ -92,6 +92,20 @@ void manifest_note(const struct manifest *m, const char *name);
 /* One line for all that ask for isolation. */
 void host_note_isolation(const struct host *h);
 
+/* --- notices.c: telling the listeners --- */
+
+struct notices;
+/* What clients know is what is served now; before the first change.  NULL: no memory. */
+struct notices *notices_open(struct host *h);
+/* Lists may differ from what clients know: they are compared and told after a while.  After
+ * notices_open(). */
+void notices_lists(struct host *h);
+/* For services_listen(); arg: the host. */
+void notices_updated(void *arg, struct instance *in, struct str uri);
+void notices_lists_changed(void *arg, struct instance *in, unsigned kinds);
+/* The handles go with the loop's next turn. */
+void notices_close(struct host *h);
+
 /* --- reload.c --- */
 
 struct reload;

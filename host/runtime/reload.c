@@ -170,7 +170,7 @@ static void on_gone(void *arg, const char *name)
 
 struct reload *reload_open(struct host *h)
 {
-    struct reload *r = calloc(1, sizeof(*r));
+    struct reload *r = notices_open(h) ? calloc(1, sizeof(*r)) : NULL;
     if (!r)
         return NULL;
     r->host = h;
@@ -180,11 +180,9 @@ struct reload *reload_open(struct host *h)
         free(r);
         return NULL;
     }
-    uv_timer_init(h->loop, &r->tell);
     uv_timer_init(h->loop, &r->settle);
-    r->step.data = r->tell.data = r->settle.data = r;
-    r->handles = 3;
-    memcpy(r->told, h->catalogue->digest, sizeof(r->told));
+    r->step.data = r->settle.data = r;
+    r->handles = 2;
     engine_on_gone(h->engine, on_gone, r);
     h->reload = r;
     return r;
@@ -246,6 +244,5 @@ void reload_close(struct host *h)
     waits_release(&r->waits);
     watch_stop(r);
     uv_close((uv_handle_t *)&r->step, reload_handle_closed);
-    uv_close((uv_handle_t *)&r->tell, reload_handle_closed);
     uv_close((uv_handle_t *)&r->settle, reload_handle_closed);
 }

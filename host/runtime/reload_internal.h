@@ -7,7 +7,7 @@
 #include "runtime/internal.h"
 #include "runtime/reload.h"
 
-enum { WATCHES = 64, TELL_AFTER = 100, WATCH_AFTER = 200 }; /* milliseconds */
+enum { WATCHES = 64, WATCH_AFTER = 200 }; /* milliseconds */
 
 struct waiter {
     struct list node;
@@ -46,7 +46,7 @@ enum phase { RELOAD_IDLE, RELOAD_BUILDING, RELOAD_OPENING };
 struct reload {
     struct host *host;
     uv_async_t step;
-    uv_timer_t tell, settle; /* of list_changed; of `watch` */
+    uv_timer_t settle; /* of `watch` */
     uv_fs_event_t watch[WATCHES];
     char *watched[WATCHES]; /* owned; the directory */
     uint32_t watches;
@@ -73,8 +73,7 @@ struct reload {
     uint32_t slots, opening;
     struct served made;
     uint32_t changed, added, removed, kept, refused;
-    uint64_t began;             /* ns */
-    uint64_t told[ENTRY_KINDS]; /* digests that clients know */
+    uint64_t began; /* ns */
 };
 
 /* The host's, made now; NULL: no memory, or the loop gives no handle. */
@@ -93,8 +92,7 @@ void waits_release(struct waits *w);
 void reload_discard(struct reload *r);
 
 /* Says in the log what has changed, and lets clients know after a while. */
-void lists_compare(struct reload *r, const struct catalogue *old, const struct catalogue *now);
-void lists_tell(uv_timer_t *t);
+void lists_compare(struct host *h, const struct catalogue *old, const struct catalogue *now);
 void watch_settled(uv_timer_t *t);
 void watch_stop(struct reload *r);
 void reload_handle_closed(uv_handle_t *h);

@@ -1,4 +1,4 @@
-/* What clients are told of a reload: that a list has changed, once, when it has. */
+/* What the log says of lists that a reload has changed. */
 #include "runtime/reload_internal.h"
 
 static const char *const plural[ENTRY_KINDS] = {"tools", "resources", "resource templates",
@@ -40,7 +40,7 @@ static void log_difference(enum entry_kind k, const struct catalogue *old,
     buf_release(&b);
 }
 
-void lists_compare(struct reload *r, const struct catalogue *old, const struct catalogue *now)
+void lists_compare(struct host *h, const struct catalogue *old, const struct catalogue *now)
 {
     bool any = false;
     for (enum entry_kind k = 0; k < ENTRY_KINDS; k++) {
@@ -49,26 +49,5 @@ void lists_compare(struct reload *r, const struct catalogue *old, const struct c
         any |= old->digest[k] != now->digest[k];
     }
     if (any)
-        uv_timer_start(&r->tell, lists_tell, TELL_AFTER, 0);
-}
-
-void lists_tell(uv_timer_t *t)
-{
-    struct reload *r = t->data;
-    const struct catalogue *c = r->host->catalogue;
-    unsigned kinds = 0;
-    bool again = false;
-    for (int k = 0; k < ENTRY_KINDS; k++) {
-        kinds |= r->told[k] != c->digest[k] ? 1u << k : 0;
-        r->told[k] = c->digest[k];
-    }
-    list_each (it, &r->host->listeners) {
-        struct host_listener *l = container_of(it, struct host_listener, in_host);
-        l->pending |= kinds;
-        if (l->pending && l->lists_changed(l, l->pending))
-            l->pending = 0;
-        again |= l->pending != 0;
-    }
-    if (again)
-        uv_timer_start(&r->tell, lists_tell, TELL_AFTER, 0);
+        notices_lists(h);
 }

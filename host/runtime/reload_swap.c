@@ -267,7 +267,7 @@ void reload_swap(struct reload *r)
     replace_waits(r);
     for (uint32_t i = 0; i < r->slots; i++)
         take_over(r, &r->slot[i]);
-    lists_compare(r, old.catalogue, h->catalogue);
+    lists_compare(h, old.catalogue, h->catalogue);
     catalogue_free(old.catalogue);
     for (uint32_t i = 0; i < n; i++)
         let_go(r, old.manifest[i], old.instance[i]);

@@ -14,6 +14,7 @@
 
 struct series_set;
 struct series_group;
+struct notifier;
 
 struct services {
     uv_loop_t *loop;
@@ -21,6 +22,7 @@ struct services {
     pthread_mutex_t lock;
     struct series_set *series; /* under lock; NULL until a plugin asks for metrics/1 */
     uint32_t series_limit;     /* under lock */
+    struct services_listener listener;
     void (*closed)(void *arg);
     void *closed_arg;
     bool closing; /* services_close() has begun */
@@ -34,6 +36,7 @@ struct instance_services {
     struct files *files; /* files.h; NULL until it asks for them */
     struct http_instance http;
     struct series_group *series; /* set once, before the plugin gets the vtable */
+    struct notifier *notifier;   /* the same */
 };
 
 /* One row a service. */
@@ -46,6 +49,8 @@ struct service {
 };
 
 const void *metrics_open(struct services *s, struct instance *in); /* metrics.c */
+const void *notify_open(struct services *s, struct instance *in);  /* notify.c */
+void notify_release(struct notifier *n);                           /* NULL is fine */
 extern const struct mf_timer timer_vtable;                         /* timer.c */
 extern const struct mf_work work_vtable;                           /* work.c */
 extern const struct mf_files files_vtable;                         /* files.c */

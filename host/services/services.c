@@ -7,6 +7,7 @@ enum { LEAVE_MS = 1000 };
 static const struct service table[] = {
     {.id = "manifold.http/1", .open = http_extension},
     {.id = "manifold.metrics/1", .open = metrics_open},
+    {.id = "manifold.notify/1", .open = notify_open},
     {.id = "manifold.timer/1", .vtable = &timer_vtable},
     {.id = "manifold.work/1", .vtable = &work_vtable},
     {.id = "manifold.files/1", .open = files_open_service},
@@ -49,6 +50,7 @@ static void release(void *arg, struct instance *in)
     join(arg, in); /* one whose open() failed had no close() */
     files_leave(in->services->files, s->closing ? LEAVE_MS : 0);
     http_instance_release(&in->services->http);
+    notify_release(in->services->notifier);
     free(in->services);
     in->services = NULL;
 }
@@ -65,6 +67,11 @@ struct engine_services services_for_engine(struct services *s)
 {
     return (struct engine_services){
         .extension = extension, .join = join, .release = release, .gone = gone, .arg = s};
+}
+
+void services_listen(struct services *s, const struct services_listener *l)
+{
+    s->listener = *l;
 }
 
 void services_settings(struct services *s, const struct settings *settings)

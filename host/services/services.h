@@ -18,6 +18,16 @@ int services_open(uv_loop_t *loop, const struct settings *settings, struct servi
                   struct err *e);
 /* Other settings are in force from now on; borrowed for this function only.  Loop thread. */
 void services_settings(struct services *s, const struct settings *settings);
+/* Who is told of what plugins notify; on the loop. */
+struct services_listener {
+    /* The plugin says that the content of this URI, which is one of its manifest's, has changed. */
+    void (*updated)(void *arg, struct instance *in, struct str uri);
+    /* It says that lists have changed: bits 1 << ENTRY_*. */
+    void (*lists_changed)(void *arg, struct instance *in, unsigned kinds);
+    void *arg;
+};
+/* Before the first plugin is loaded; copied. */
+void services_listen(struct services *s, const struct services_listener *l);
 /* For engine_options.services. */
 struct engine_services services_for_engine(struct services *s);
 /* After engine_stop(): closes what the loop knows of; `done` once, on the loop, perhaps inside. */

@@ -180,6 +180,7 @@ void stdio_stop(struct stdio *s, const char *why)
     if (s->phase > LAST_LINES)
         return;
     s->why = why;
+    session_end_listening(s->session);
     enter(s, DRAINING, STDIO_GRACE);
 }
 

@@ -343,14 +343,13 @@ class Results(Case):
                     self.assertEqual(set(s.legacy_request(method, params)["result"]), keys, method)
 
     def test_capabilities(self):
-        """Only what is there: no subscribe; listChanged where nobody has to subscribe to it."""
+        """Only what is there: no subscribe where no resource tells of its updates."""
         with Server() as s:
             c = s.request("server/discover")["result"]["capabilities"]
-            self.assertEqual(c, {"tools": {}, "resources": {}, "prompts": {}, "completions": {},
-                                 "logging": {}})
+            listed = {"listChanged": True}
+            self.assertEqual(c, {"tools": listed, "resources": listed, "prompts": listed,
+                                 "completions": {}, "logging": {}})
             self.assertNotIn("completions", s.initialize("2024-11-05")["capabilities"])
-            for kind in ("tools", "resources", "prompts"):
-                c[kind] = {"listChanged": True}
             self.assertEqual(s.initialize("2025-11-25")["capabilities"], c)
 
     def test_instructions_are_merged(self):

@@ -394,12 +394,12 @@ class ListChanged(unittest.TestCase):
                 s.finish()
                 self.assertEqual(self.changes(s), [])
 
-    def test_modern_clients_are_promised_nothing(self):
+    def test_modern_clients_that_do_not_listen_are_told_nothing(self):
         with Files() as f:
             stamp_plugin(f)
             with serve(f.path + "/p") as s:
                 c = s.request("server/discover")["result"]["capabilities"]
-                self.assertEqual((c["tools"], c["resources"]), ({}, {}))
+                self.assertEqual(c["tools"], {"listChanged": True})
                 put(f, "p/stamp.yaml", manifest(description="Other"))
                 reload(s)
                 s.wait_log("tools: changed stamp")

@@ -13,7 +13,9 @@ static const struct {
     {"{'jsonrpc':'2.0','id':'server-discover-probe-1','method':'server/discover','params':{" MODERN
      "}}",
      "{'jsonrpc':'2.0','id':'server-discover-probe-1','result':{'supportedVersions':['2026-07-28'],"
-     "'capabilities':{'tools':{},'resources':{},'prompts':{},'completions':{},'logging':{}},"
+     "'capabilities':{'tools':{'listChanged':true},'resources':{'listChanged':true,'subscribe':"
+     "true},"
+     "'prompts':{'listChanged':true},'completions':{},'logging':{}},"
      "'instructions':'fake: Ask it.','ttlMs':5000,'cacheScope':'private'" TAIL},
     /* initialize with a modern claim is a modern request */
     {"{'jsonrpc':'2.0','id':1,'method':'initialize','params':{'protocolVersion':'2025-11-25'"
@@ -24,8 +26,6 @@ static const struct {
     {"{'jsonrpc':'2.0','id':1,'method':'ping','params':{" MODERN "}}", "'code':-32601"},
     {"{'jsonrpc':'2.0','id':1,'method':'logging/setLevel','params':{" MODERN "}}", "'code':-32601"},
     {"{'jsonrpc':'2.0','id':1,'method':'resources/subscribe','params':{" MODERN "}}",
-     "'code':-32601"},
-    {"{'jsonrpc':'2.0','id':1,'method':'subscriptions/listen','params':{" MODERN "}}",
      "'code':-32601"},
     /* no claim and no session */
     {"{'jsonrpc':'2.0','id':1,'method':'ping'}", "{'jsonrpc':'2.0','id':1,'result':{}}"},
@@ -184,7 +184,7 @@ START_TEST(initialize_answers_the_version)
              versions[_i].asked);
     snprintf(want, sizeof(want),
              "{'jsonrpc':'2.0','id':0,'result':{'protocolVersion':'%s','capabilities':{"
-             "'tools':{'listChanged':true},'resources':{'listChanged':true},"
+             "'tools':{'listChanged':true},'resources':{'listChanged':true,'subscribe':true},"
              "'prompts':{'listChanged':true}%s,'logging':{}},'serverInfo':{'name':'manifold',"
              "'version':'" MANIFOLD_VERSION "'},'instructions':'fake: Ask it.'}}",
              versions[_i].answered, completions ? ",'completions':{}" : "");
@@ -261,7 +261,8 @@ END_TEST
 START_TEST(without_plugins_it_says_so)
 {
     HAS("{'jsonrpc':'2.0','id':1,'method':'server/discover','params':{" MODERN "}}",
-        "'capabilities':{'tools':{},'resources':{},'logging':{}},'ttlMs':");
+        "'capabilities':{'tools':{'listChanged':true},'resources':{'listChanged':true},'logging':{}"
+        "},'ttlMs':");
     SAYS("{'jsonrpc':'2.0','id':1,'method':'tools/list','params':{" MODERN "}}",
          "{'jsonrpc':'2.0','id':1,'result':{'tools':[],'ttlMs':60000,'cacheScope':'public'" TAIL);
     HAS("{'jsonrpc':'2.0','id':1,'method':'resources/list','params':{" MODERN "}}",

@@ -10,16 +10,25 @@ extern "C" {
 
 #define MF_EXT_NOTIFY "manifold.notify/1"
 
+enum {
+    MF_NOTIFY_URI_MAX = 2048,   /* bytes */
+    MF_NOTIFY_WAITING_MAX = 256 /* URIs of one instance on their way */
+};
+
 typedef struct mf_notify {
     uint32_t size;
     uint32_t flags; /* 0 */
-    /* notifications/resources/updated to every client that has subscribed to this URI; results
-     * that are cached for it are dropped.  Many in a row are sent as one.  MF_EINVAL: no resource
-     * or template of this plugin has this URI.  MF_ENOTSUP: its manifest does not say `subscribe:
-     * true`.  MF_ELIMIT: 256 URIs wait to be told already.  [any] */
+    /* The content of this URI is another: notifications/resources/updated to every client that has
+     * subscribed to it.  Cheap and never waits; many in a row are told as one, and a client that
+     * does not read is told once it does, of the last state.  MF_EINVAL: no resource or template
+     * of this plugin's manifest has this URI, or it is too long.  MF_ENOTSUP: the manifest does
+     * not say `subscribe: true`.  MF_ELIMIT: MF_NOTIFY_WAITING_MAX others are on their way: try
+     * again later.  [any] */
     mf_status (*resource_updated)(const mf_host *host, mf_bytes uri);
-    /* notifications/KIND/list_changed; kind MF_TOOL, MF_RESOURCE or MF_PROMPT.  For plugins whose
-     * lists depend on what only they know.  [any] */
+    /* The list of MF_TOOL, MF_RESOURCE or MF_PROMPT should be read again:
+     * notifications/KIND/list_changed to every client that hears of them, once for many within
+     * 100 ms.  The host does this by itself where a manifest has changed.  MF_EINVAL: another
+     * kind.  [any] */
     mf_status (*list_changed)(const mf_host *host, uint32_t kind);
 } mf_notify;
 
