@@ -41,7 +41,7 @@ REQUESTS = [
     ("tools/call", {"name": "raw_newlines"}),
     ("tools/call", {"name": "never_finishes"}),                                # refused
     ("resources/read", {"uri": "echo://greeting"}), ("resources/read", {"uri": "echo://shout/a"}),
-    ("resources/read", {"uri": "manifold://status"}),
+    ("resources/read", {"uri": "manifold://status"}), ("resources/read", {"uri": "perf://metrics"}),
     ("prompts/get", {"name": "recite", "arguments": {"topic": "t"}}), ("prompts/get", {"name": "reply"}),
     ("completion/complete", {"ref": REPLY, "argument": {"name": "style", "value": ""}}),
     ("completion/complete", {"ref": {"type": "ref/resource", "uri": "echo://shout/{text}"},
@@ -166,6 +166,50 @@ class Wire(unittest.TestCase):
                 self.check(revision, "JSONRPCErrorResponse", answer)
             else:
                 self.check(revision, RESULT[method], answer["result"])
+
+    UNASKED = {"resources/updated": "ResourceUpdatedNotification",
+               "tools/list_changed": "ToolListChangedNotification",
+               "resources/list_changed": "ResourceListChangedNotification",
+               "prompts/list_changed": "PromptListChangedNotification",
+               "subscriptions/acknowledged": "SubscriptionsAcknowledgedNotification"}
+
+    def unasked(self, s, revision, kinds):
+        """Whatever order they come in; lists are told after a while."""
+        wanted = set(kinds)
+        while wanted:
+            m = s.other.pop(0) if s.other else s.recv()
+            kind = m["method"][len("notifications/"):]
+            self.check(revision, self.UNASKED[kind], m)
+            self.check(revision, "JSONRPCMessage", m)
+            wanted.discard(kind)
+
+    def test_subscriptions(self):
+        type(self).checked = {}
+        told = ["resources/updated", "tools/list_changed", "resources/list_changed", "prompts/list_changed"]
+        for revision in REVISIONS:
+            with serve(BAD + "/tells") as s:
+                if revision == "2026-07-28":
+                    s.send(modern("subscriptions/listen", {"notifications": {
+                        "toolsListChanged": True, "promptsListChanged": True, "resourcesListChanged": True,
+                        "resourceSubscriptions": ["tells://watched"]}}, "l"))
+                    self.unasked(s, revision, ["subscriptions/acknowledged"])
+                    self.check(revision, "DiscoverResult", s.request("server/discover")["result"])
+                else:
+                    self.check(revision, "InitializeResult", s.initialize(revision))
+                    for method in ("resources/subscribe", "resources/unsubscribe", "resources/subscribe"):
+                        r = s.legacy_request(method, {"uri": "tells://watched"})
+                        self.check(revision, "EmptyResult", r["result"])
+                    r = s.legacy_request("resources/subscribe", {"uri": "tells://quiet"})
+                    self.check(revision, "JSONRPCErrorResponse", r)
+                for kind in (1, 2, 3):
+                    s.call("tells", {"changed": kind})
+                s.call("tells", {"uri": "tells://watched"})
+                self.unasked(s, revision, told)
+                if revision == "2026-07-28":
+                    s.close_stdin()
+                    m = s.recv()
+                    self.check(revision, "SubscriptionsListenResult", m["result"])
+                    self.check(revision, "JSONRPCMessage", m)
 
     def test_messages(self):
         type(self).checked = {}
