@@ -1,10 +1,11 @@
 #!/bin/sh
-# run.sh HOST PLUGINS - the published TypeScript client against the real host.
+# run.sh HOST PLUGINS BAD - the published TypeScript client against the real host.
+# BAD: the test plugins, by a build that HOST can load.
 # The packages come from npm into the cache folder, pinned by package-lock.json;
 # exit 77 (skipped) where npm can't be reached.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
-host=$(realpath "$1") plugins=$(realpath "$2")
+host=$(realpath "$1") plugins=$(realpath "$2") bad=$(realpath "$3")
 dir="${MANIFOLD_CACHE:-$here/../../.cache}/clients"
 mkdir -p "$dir"
 if ! cmp -s "$here/package-lock.json" "$dir/package-lock.json" || [ ! -e "$dir/installed" ]; then
@@ -18,4 +19,4 @@ if ! cmp -s "$here/package-lock.json" "$dir/package-lock.json" || [ ! -e "$dir/i
     touch "$dir/installed"
 fi
 cp "$here/typescript_client.mjs" "$dir/"
-cd "$dir" && MANIFOLD=$host MANIFOLD_PLUGINS=$plugins exec node_modules/.bin/node --test --test-reporter=spec typescript_client.mjs
+cd "$dir" && MANIFOLD=$host MANIFOLD_PLUGINS=$plugins MANIFOLD_BAD=$bad exec node_modules/.bin/node --test --test-reporter=spec typescript_client.mjs

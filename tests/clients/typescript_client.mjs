@@ -1,7 +1,10 @@
 // The published TypeScript client (@modelcontextprotocol/client) in its three
 // modes against the real host over stdio.
-//   MANIFOLD=host MANIFOLD_PLUGINS=dir node --test typescript_client.mjs
+//   MANIFOLD=host MANIFOLD_PLUGINS=dir MANIFOLD_BAD=dir node --test typescript_client.mjs
 import assert from 'node:assert/strict';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { test } from 'node:test';
 import { Client } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
@@ -14,13 +17,14 @@ const modes = {
   modern: { mode: { pin: '2026-07-28' }, era: 'modern', version: '2026-07-28' },
 };
 
-async function connect(mode) {
+async function connect(mode, directory = plugins, options = {}) {
   const transport = new StdioClientTransport({
     command: host,
-    args: ['serve', '--plugins', plugins, '--trust'],
+    args: ['serve', '--plugins', directory, '--trust'],
     stderr: 'pipe',
   });
-  const client = new Client({ name: 'manifold-tests', version: '1' }, { versionNegotiation: { mode } });
+  const client = new Client({ name: 'manifold-tests', version: '1' },
+    { versionNegotiation: { mode }, ...options });
   const problems = [];
   client.onerror = (e) => problems.push(e);
   await client.connect(transport);
@@ -120,6 +124,44 @@ for (const [name, expected] of Object.entries(modes)) {
       await client.close();
       assert.ok(performance.now() - start < 1500, 'the host ends when its input is closed, without a signal');
       assert.throws(() => process.kill(pid, 0), 'no orphan');
+    }
+  });
+}
+
+// What changes: a list by a reload, a resource by its plugin (tests/plugins/tells.c).
+for (const [name, expected] of Object.entries(modes)) {
+  test(`${name} mode hears of changes`, async () => {
+    const directory = mkdtempSync(path.join(tmpdir(), 'manifold-'));
+    cpSync(path.join(process.env.MANIFOLD_BAD, 'tells'), directory, { recursive: true });
+    const told = { tools: Promise.withResolvers(), resource: Promise.withResolvers() };
+    const { client, transport, problems } = await connect(expected.mode, directory, {
+      listChanged: { tools: { onChanged: (e, tools) => (e ? told.tools.reject(e) : told.tools.resolve(tools)) } },
+    });
+    try {
+      client.setNotificationHandler('notifications/resources/updated', (n) => told.resource.resolve(n.params.uri));
+      let subscription;
+      if (expected.era === 'legacy') {
+        await client.subscribeResource({ uri: 'tells://watched' });
+      } else {
+        subscription = await client.listen({ resourceSubscriptions: ['tells://watched', 'tells://quiet'] });
+        assert.deepEqual(subscription.honoredFilter, { resourceSubscriptions: ['tells://watched'] });
+      }
+      await client.callTool({ name: 'tells', arguments: { uri: 'tells://watched', times: 10 } });
+      assert.equal(await told.resource.promise, 'tells://watched');
+      const manifest = path.join(directory, 'tells.yaml');
+      writeFileSync(manifest, readFileSync(manifest, 'utf8').replace('Says what', 'Says again what'));
+      process.kill(transport.pid, 'SIGHUP');
+      assert.equal((await told.tools.promise)[0].description, 'Says again what has changed');
+      if (subscription) {
+        process.kill(transport.pid, 'SIGTERM');
+        assert.equal(await subscription.closed, 'graceful');
+      } else {
+        await client.unsubscribeResource({ uri: 'tells://watched' });
+      }
+      assert.deepEqual(problems, []);
+    } finally {
+      await client.close();
+      rmSync(directory, { recursive: true });
     }
   });
 }
