@@ -69,16 +69,23 @@ bool files_job_is_left(struct files_job *job)
 
 /* --- Its end --- */
 
-static void job_free(struct files_job *job, bool on_thread)
+/* What it holds of others, before its plugin hears of its end and begins the next. */
+static void give_back(struct files_job *job)
 {
-    if (job->listing && job->listing->dir)
-        closedir(job->listing->dir);
-    if (job->fd >= 0)
-        close(job->fd);
     if (job->has_slot)
         files_unreserve(job->files, job->slot);
     if (job->has_busy)
         open_file_idle(job->file);
+    job->has_slot = job->has_busy = false;
+}
+
+static void job_free(struct files_job *job, bool on_thread)
+{
+    give_back(job);
+    if (job->listing && job->listing->dir)
+        closedir(job->listing->dir);
+    if (job->fd >= 0)
+        close(job->fd);
     if (job->file)
         open_file_put(job->file, on_thread);
     files_unref(job->files);
@@ -107,6 +114,7 @@ static void job_free_elsewhere(struct files_job *job)
 void files_op_end(struct files_op *fo)
 {
     struct files_job *job = fo->job;
+    give_back(job);
     if (job->status == MF_OK || !*job->why)
         op_end(&fo->op, job->status);
     else
@@ -168,6 +176,7 @@ void files_op_abort(struct op *op)
     if (pool_recall(job->files->pool, &job->pool)) {
         if (job->has_busy)
             open_file_break(job->file);
+        give_back(job);
         op_end(op, MF_ECANCELED);
     } else if (atomic_compare_exchange_strong(&job->state, &expected, JOB_LEFT)) {
         fo->job = NULL;

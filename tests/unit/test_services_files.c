@@ -278,6 +278,29 @@ START_TEST(one_write_at_a_time)
 }
 END_TEST
 
+static mf_file chained;
+
+static void then_commit(void *arg, const mf_file_end *end)
+{
+    ck_assert_int_eq(end->end.status, MF_OK);
+    ck_assert_uint_ne(t.files->commit(t.host, 0, chained, on_end, arg), 0);
+}
+
+static void then_write(void *arg, const mf_file_end *end)
+{
+    ck_assert_int_eq(end->end.status, MF_OK);
+    ck_assert_uint_ne(t.files->write(t.host, 0, chained, lit("b"), then_commit, arg), 0);
+}
+
+START_TEST(the_next_step_may_be_begun_in_the_callback)
+{
+    chained = create("plain", 0);
+    begin();
+    ck_assert_int_eq(wait_end(t.files->write(t.host, 0, chained, lit("a"), then_write, &t)), MF_OK);
+    ck_assert_str_eq(slurp("rw/plain"), "ab");
+}
+END_TEST
+
 START_TEST(after_an_aborted_write_nothing_is_put_in_place)
 {
     mf_file file = create("plain", 0);
@@ -726,6 +749,7 @@ int main(void)
     tcase_add_test(c, what_is_not_committed_is_gone);
     tcase_add_test(c, new_is_never_over_something);
     tcase_add_test(c, one_write_at_a_time);
+    tcase_add_test(c, the_next_step_may_be_begun_in_the_callback);
     tcase_add_test(c, after_an_aborted_write_nothing_is_put_in_place);
     tcase_add_test(c, listing_comes_in_batches);
     tcase_add_test(c, listing_can_be_aborted_in_its_callback);
