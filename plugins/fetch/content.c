@@ -83,8 +83,14 @@ static bool is_hidden(const GumboNode *n)
     return false;
 }
 
-/* Around the content on most pages. */
-static bool is_furniture(const GumboNode *n)
+/* In there a class says how code is coloured, say, not what a part of the page is for. */
+static bool is_opaque(const GumboNode *n)
+{
+    return html_is(n, GUMBO_TAG_TABLE) || html_is(n, GUMBO_TAG_PRE) || html_is(n, GUMBO_TAG_CODE);
+}
+
+/* Around the content on most pages.  `opaque`: it stands in a table or in code. */
+static bool is_furniture(const GumboNode *n, bool opaque)
 {
     static const GumboTag tags[] = {GUMBO_TAG_NAV, GUMBO_TAG_ASIDE, GUMBO_TAG_FOOTER,
                                     GUMBO_TAG_FORM, GUMBO_TAG_FIELDSET};
@@ -101,8 +107,8 @@ static bool is_furniture(const GumboNode *n)
                                           "main", "shadow",  "mathjax", NULL};
     if (TAG_IN(n, tags) || has_word(html_attribute(n, "role"), roles))
         return true;
-    if (html_is(n, GUMBO_TAG_BODY) || html_is(n, GUMBO_TAG_A) || html_is(n, GUMBO_TAG_ARTICLE) ||
-        html_is(n, GUMBO_TAG_MAIN))
+    if (opaque || html_is(n, GUMBO_TAG_BODY) || html_is(n, GUMBO_TAG_A) ||
+        html_is(n, GUMBO_TAG_ARTICLE) || html_is(n, GUMBO_TAG_MAIN))
         return false;
     return names(n, words) && !names(n, perhaps);
 }
@@ -129,6 +135,7 @@ static bool survey(struct survey *s, const GumboNode *root, bool strict)
 {
     size_t at[DEPTH] = {0};
     const GumboNode *stack[DEPTH] = {root};
+    bool opaque[DEPTH] = {false};
     unsigned depth = 0;
     s->count = 0;
     if (!survey_add(s, root, 0))
@@ -143,13 +150,14 @@ static bool survey(struct survey *s, const GumboNode *root, bool strict)
         const GumboNode *c = all->data[at[depth]++];
         if (!html_is_element(c))
             continue;
-        bool out =
-            never_content(c) || is_hidden(c) || depth + 1 == DEPTH || (strict && is_furniture(c));
+        bool out = never_content(c) || is_hidden(c) || depth + 1 == DEPTH ||
+                   (strict && is_furniture(c, opaque[depth]));
         html_leave_out(c, out);
         if (out)
             continue;
         if (!survey_add(s, c, number_of(stack[depth])))
             return false;
+        opaque[depth + 1] = opaque[depth] || is_opaque(c);
         stack[++depth] = c;
         at[depth] = 0;
     }
@@ -277,6 +285,50 @@ static uint32_t best(struct survey *s)
     return found;
 }
 
+static bool is_below(const struct survey *s, uint32_t number, uint32_t above)
+{
+    while (number > above)
+        number = s->fact[number].parent;
+    return number == above;
+}
+
+/* Several that are nearly as good stand for their common ancestor: the sections of a chapter. */
+static uint32_t climb_to_company(const struct survey *s, uint32_t top)
+{
+    uint32_t company[3], count = 0;
+    for (uint32_t i = 1; i < s->count && count < 3; i++) {
+        const struct fact *f = &s->fact[i];
+        if (f->candidate && i != top && !is_below(s, top, i) &&
+            f->score > s->fact[top].score * 0.75f)
+            company[count++] = i;
+    }
+    if (count < 3)
+        return top;
+    for (uint32_t up = s->fact[top].parent; up; up = s->fact[up].parent) {
+        if (html_is(s->fact[up].node, GUMBO_TAG_BODY))
+            break;
+        if (is_below(s, company[0], up) && is_below(s, company[1], up) &&
+            is_below(s, company[2], up))
+            return up;
+    }
+    return top;
+}
+
+/* An ancestor that has more points than what is below it. */
+static uint32_t climb_by_points(const struct survey *s, uint32_t top)
+{
+    float last = s->fact[top].score, least = last / 3;
+    for (uint32_t up = s->fact[top].parent; up; up = s->fact[up].parent) {
+        const struct fact *f = &s->fact[up];
+        if (html_is(f->node, GUMBO_TAG_BODY) || (f->candidate && f->score < least))
+            break;
+        if (f->candidate && f->score > last)
+            return up;
+        last = f->candidate ? f->score : last;
+    }
+    return top;
+}
+
 /* --- the choice --- */
 
 /* Siblings of the best that look like more of it. */
@@ -343,6 +395,8 @@ const GumboNode *content_find(struct html *h)
         whole = s.fact[0].text;
         give_points(&s);
         uint32_t top = best(&s);
+        if (top && !html_is(s.fact[top].node, GUMBO_TAG_BODY))
+            top = climb_by_points(&s, climb_to_company(&s, top));
         if (top && html_is(s.fact[top].node, GUMBO_TAG_BODY)) {
             found = s.fact[top].node;
             text = s.fact[top].text;
