@@ -36,10 +36,8 @@ static const char *const instance_keys[] = {
     "worker.backoff",
     "worker.quarantine",
     "catalogue.dynamic",
-    "tools.cache",
     "tools.retry",
     "tools.task",
-    "resources.cache",
 };
 /* clang-format on */
 

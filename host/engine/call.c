@@ -64,6 +64,12 @@ static struct call *refuse_request(const struct call_request *rq, enum refusal_r
     return refuse_after(rq, reason, 0);
 }
 
+void call_refuse(const struct call_request *rq, enum refusal_reason reason)
+{
+    rq->instance->engine->now = clock_ns();
+    refuse_request(rq, reason);
+}
+
 static void count_before_start(struct instance *in, uint32_t entry)
 {
     in->engine->now = clock_ns();
@@ -434,7 +440,7 @@ static void call_init(struct call *c, const struct call_request *rq, uint64_t ar
     c->wants_progress = rq->progress;
     c->log_level = rq->log_level;
     c->arrival = arrival;
-    c->deadline = arrival + spec->limits.timeout;
+    c->deadline = rq->deadline ? rq->deadline : arrival + spec->limits.timeout;
     c->trial = c->waited = 0;
     c->ran = c->in_call = c->ended_inside = c->blocking = c->thread_done = c->end_seen =
         c->settled = false;

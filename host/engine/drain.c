@@ -13,7 +13,8 @@ enum { STATE_MAX = 16 << 20 };
 
 static bool is_idle(const struct instance *in)
 {
-    return !in->running && !in->queued && !instance_ops(in) && in->state != INSTANCE_LOADING;
+    return !in->running && !in->queued && !in->held && !instance_ops(in) &&
+           in->state != INSTANCE_LOADING;
 }
 
 static mf_status append_state(void *arg, mf_bytes bytes)
@@ -123,7 +124,8 @@ static void give_up(struct instance *in)
 static bool step(struct instance *in)
 {
     struct instance_drain *d = in->drain;
-    if (!d->quiesced && (is_idle(in) || (!in->queued && in->state == INSTANCE_READY))) {
+    if (!d->quiesced &&
+        (is_idle(in) || (!in->queued && !in->held && in->state == INSTANCE_READY))) {
         if (in->plugin && in->plugin->quiesce) {
             in->engine->now = clock_ns();
             watchdog_enter(in->engine, in, IN_QUIESCE, NULL);
@@ -236,6 +238,23 @@ void engine_on_gone(struct engine *en, void (*gone)(void *arg, const char *name)
 {
     en->gone = gone;
     en->gone_arg = arg;
+}
+
+void instance_hold(struct instance *in)
+{
+    in->held++;
+}
+
+void instance_let_go(struct instance *in)
+{
+    in->held--;
+    if (in->drain)
+        drain_look(in->engine);
+}
+
+bool instance_is_cut(const struct instance *in)
+{
+    return in->drain && in->drain->cut;
 }
 
 bool instance_is_stuck(const struct instance *in)

@@ -67,15 +67,23 @@ enum call_end {
     CALL_REFUSED     /* refusal says why; the plugin's fault included             */
 };
 
+/* What results.h makes of a call of an entry with `cache:`. */
+struct outcome_kept {
+    bool hit;          /* it was kept; no call was made */
+    bool shared;       /* a run that another request had begun */
+    uint64_t age, ttl; /* ms: since it was made, and for how long it is kept on; of a hit */
+};
+
 /* What a call gives back.  Borrowed until sink->done() returns. */
 struct outcome {
     enum call_end end;
     /* JSON items, comma separated, without the brackets: content blocks of a tool, `contents` of a
      * resource, `messages` of a prompt.  One line. */
     struct str items;
-    struct str structured;         /* JSON; {NULL,0}: none.  Completion: the completion object */
-    struct str message;            /* CALL_BAD_PARAMS: plain text; else empty */
-    const struct refusal *refusal; /* CALL_REFUSED */
+    struct str structured;           /* JSON; {NULL,0}: none.  Completion: the completion object */
+    struct str message;              /* CALL_BAD_PARAMS: plain text; else empty */
+    const struct refusal *refusal;   /* CALL_REFUSED */
+    const struct outcome_kept *kept; /* NULL: results of the entry are not kept */
 };
 
 /* Where a call's answers go; on the loop.  None of them may start a call inside itself. */
@@ -100,6 +108,10 @@ struct call_request {
     void *user;
     bool progress; /* the client sent a progressToken */
     int log_level; /* MF_LOG_*: least severe level the client wants; -1: none */
+    /* Who asks, for what is kept per principal; {NULL,0}: the only one there is.  The host's word,
+     * never the client's. */
+    struct str principal;
+    uint64_t deadline; /* ns; 0: limits.timeout from now */
 };
 /* All slices are borrowed until call_start() returns; the engine copies what has to wait.
  * NULL: the call ended inside (sink->done() has run).  Else the call, valid until done() or
@@ -114,5 +126,15 @@ void call_count_misfit(struct instance *in, uint32_t entry);
 void call_cancel(struct call *c);
 /* Runs p on the loop, in order.  False: the loop is gone, and p was not taken.  Any thread. */
 bool engine_post(struct engine *en, struct post *p);
+
+/* --- for results.h, which answers in place of calls --- */
+
+/* Counts and refuses a request that is no call: sink->done() runs inside. */
+void call_refuse(const struct call_request *rq, enum refusal_reason reason);
+/* Counted beside the calls: answers that were kept, calls made because none was, requests that
+ * share a run with another.  Hits and shared answers count in the window. */
+void call_count_hit(struct instance *in, uint32_t entry);
+void call_count_miss(struct instance *in, uint32_t entry);
+void call_count_shared(struct instance *in, uint32_t entry, const struct outcome *o);
 
 #endif

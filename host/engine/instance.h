@@ -32,6 +32,8 @@ struct instance_counters {
     uint64_t cancelled;
     uint64_t late; /* finished after their client was answered */
     uint64_t slow; /* took longer than the entry's `slow` */
+    /* Of an entry with `cache:`.  Only misses are calls, too. */
+    uint64_t hits, misses, shared;
 };
 
 /* What one entry has done, in all its generations. */
@@ -61,6 +63,7 @@ struct instance {
     struct instance_entry *entry;      /* one per manifest entry */
     uint32_t running, queued, orphans; /* orphans are part of running */
     uint32_t leaked;                   /* orphans whose client was answered by the timeout */
+    uint32_t held;                     /* requests that are about to be calls: instance_hold() */
     struct rate_bucket rate;
     struct breaker breaker;
     uint64_t loop_time, loop_longest; /* ns of its code on the loop: all, and the longest entry */
@@ -122,6 +125,11 @@ void instance_prepare(struct instance *in, struct library *lib, bool handover,
 void instance_retire(struct instance *in, struct instance *heir);
 /* Of one that never served: it is freed with its manifest, and nobody is told. */
 void instance_discard(struct instance *in);
+/* It gets a call soon: until instance_let_go() it is neither told to quiesce nor closed. */
+void instance_hold(struct instance *in);
+void instance_let_go(struct instance *in);
+/* Is limits.drain over?  Then it takes no further call. */
+bool instance_is_cut(const struct instance *in);
 /* A retired generation of the plugin that still lives, or NULL. */
 struct instance *engine_retired(struct engine *en, const char *name);
 /* For walking all that are retired: `after` NULL begins; NULL: no more. */

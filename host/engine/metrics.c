@@ -45,6 +45,26 @@ void metrics_refused(struct engine *en)
         window_count(&en->window, en->now, true);
 }
 
+void call_count_hit(struct instance *in, uint32_t entry)
+{
+    struct engine *en = in->engine;
+    metrics_of(in, entry)->count.hits++;
+    if (!protection_off("metrics"))
+        window_count(&en->window, en->now = clock_ns(), false);
+}
+
+void call_count_miss(struct instance *in, uint32_t entry)
+{
+    metrics_of(in, entry)->count.misses++;
+}
+
+void call_count_shared(struct instance *in, uint32_t entry, const struct outcome *o)
+{
+    metrics_of(in, entry)->count.shared++;
+    if (!protection_off("metrics"))
+        window_count(&in->engine->window, in->engine->now, o->end != CALL_DONE);
+}
+
 static uint32_t find_entry(const struct manifest *m, const struct entry_spec *spec)
 {
     uint32_t i = 0;

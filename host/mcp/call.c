@@ -39,7 +39,7 @@ static void request_end(struct request *r, bool send)
 {
     struct session *s = r->session;
     struct batch *batch = r->batch;
-    bool pending = r->call;
+    bool pending = ticket_waits(r->ticket);
     if (pending) {
         map_remove(&s->in_flight, &r->node);
         list_remove(&r->link);
@@ -57,7 +57,7 @@ static void request_end(struct request *r, bool send)
 
 void request_cancel(struct request *r, bool listening)
 {
-    call_cancel(r->call);
+    results_cancel(r->ticket);
     request_end(r, listening);
 }
 
@@ -163,7 +163,7 @@ void call_begin(struct session *s, const struct message *m, const struct entry *
     r->answer = m->answer;
     r->notify = m->out;
     r->batch = m->batch;
-    r->call = NULL;
+    r->ticket = (struct ticket){0};
     r->spec = en->spec;
     r->finish = finish;
     if (!keep_slices(r, m->answer.id, rq->progress ? json_raw(d, token) : STR_NONE, rq->uri)) {
@@ -177,10 +177,11 @@ void call_begin(struct session *s, const struct message *m, const struct entry *
     rq->sink = &sink;
     rq->user = r;
     rq->log_level = m->log_level;
-    struct call *c = call_start(s->host->engine, rq);
-    if (!c)
+    struct ticket t = results_start(services_results(s->host->services), rq, d,
+                                    rq->kind == MF_TOOL ? m->param[PARAM_ARGUMENTS] : 0);
+    if (!ticket_waits(t))
         return;
-    r->call = c;
+    r->ticket = t;
     map_add(&s->in_flight, &r->node, r->answer.id);
     list_append(&s->pending, &r->link);
     s->calls++;

@@ -9,6 +9,7 @@
 #include "base/list.h"
 #include "json/writer.h"
 #include "mcp/session.h"
+#include "services/results.h"
 
 /* Oldest first, so that "since" is >=.  The last one is the modern era. */
 enum revision {
@@ -125,7 +126,7 @@ struct request {
     struct answer answer;  /* id points into keep */
     struct stream *notify; /* progress and log */
     struct batch *batch;
-    struct call *call; /* NULL until call_start() returned one */
+    struct ticket ticket; /* none until results_start() returned one */
     const struct entry_spec *spec;
     void (*finish)(struct request *r, const struct outcome *o);
     struct str token, uri; /* into keep */
@@ -263,6 +264,9 @@ void reply_end(const struct session *s, const struct answer *a, struct buf *b, s
 void reply_tail(const struct session *s, enum revision revision, struct buf *b, struct str meta);
 /* ,"ttlMs":..,"cacheScope":.. where the revision has them. */
 void reply_cache(const struct answer *a, struct buf *b, uint64_t ttl_ms, enum cache_scope scope);
+/* The member of _meta that says whether a result was kept; empty where none are.  In `space`. */
+enum { REPLY_KEPT = 96 };
+struct str reply_kept(const struct outcome *o, char space[REPLY_KEPT]);
 /* A tools/call result with isError and one text; `r` NULL: no limit was hit. */
 void reply_tool_error(const struct session *s, const struct answer *a, const char *text,
                       const struct refusal *r);

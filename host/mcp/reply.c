@@ -2,6 +2,7 @@
 #include "mcp/internal.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 
 static void begin(const struct answer *a, struct buf *b)
@@ -107,6 +108,21 @@ void reply_cache(const struct answer *a, struct buf *b, uint64_t ttl_ms, enum ca
     put_lit(b, ",\"cacheScope\":\"");
     put_str(b, scope == CACHE_PUBLIC ? STR("public") : STR("private"));
     put_lit(b, "\"");
+}
+
+struct str reply_kept(const struct outcome *o, char space[REPLY_KEPT])
+{
+    const struct outcome_kept *k = o->kept;
+    int n = 0;
+    if (k && k->hit)
+        n = snprintf(space, REPLY_KEPT,
+                     "\"manifold/cached\":{\"hit\":true,\"ageMs\":%" PRIu64 ",\"ttlMs\":%" PRIu64
+                     "}",
+                     k->age, k->ttl);
+    else if (k)
+        n = snprintf(space, REPLY_KEPT, "\"manifold/cached\":{\"hit\":false%s}",
+                     k->shared ? ",\"shared\":true" : "");
+    return (struct str){space, (size_t)n};
 }
 
 /* What an error can do without is left out when there was no memory for it. */

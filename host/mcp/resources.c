@@ -7,6 +7,7 @@ static void finish_resource(struct request *r, const struct outcome *o)
 {
     const struct answer *a = &r->answer;
     const struct catalogue *c = r->session->host->catalogue;
+    char meta[REPLY_KEPT];
     if (finish_failed(r, o))
         return;
     struct buf *b = reply_begin(a, o->items.n);
@@ -14,10 +15,11 @@ static void finish_resource(struct request *r, const struct outcome *o)
     buf_str(b, o->items);
     buf_lit(b, "]");
     if (r->spec->cached)
-        reply_cache(a, b, r->spec->cache_ttl / 1000000, r->spec->cache_scope);
+        reply_cache(a, b, o->kept && o->kept->hit ? o->kept->ttl : r->spec->cache_ttl / 1000000,
+                    r->spec->cache_scope);
     else
         reply_cache(a, b, c->ttl_ms, c->scope);
-    reply_end(r->session, a, b, STR_NONE);
+    reply_end(r->session, a, b, reply_kept(o, meta));
 }
 
 /* The host's own: what it says is true now and for this client alone. */

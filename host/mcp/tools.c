@@ -15,6 +15,7 @@ static void write_structured(struct request *r, const struct outcome *o, struct 
 static void finish_tool(struct request *r, const struct outcome *o)
 {
     const struct answer *a = &r->answer;
+    char meta[REPLY_KEPT];
     if (o->end == CALL_REFUSED) {
         reply_tool_error(r->session, a, o->refusal->text, o->refusal);
         return;
@@ -32,7 +33,7 @@ static void finish_tool(struct request *r, const struct outcome *o)
         write_structured(r, o, b);
     if (o->end == CALL_TOOL_ERROR)
         put_lit(b, ",\"isError\":true");
-    reply_end(r->session, a, b, STR_NONE);
+    reply_end(r->session, a, b, reply_kept(o, meta));
 }
 
 /* False: they do not fit, and that is answered. */

@@ -65,6 +65,9 @@ struct cache_read {
     struct cache_flight *flight; /* private; NULL: not on its way */
 };
 
+/* For a value that is made without a look at what there is. */
+struct cache_stamp cache_stamp_now(const struct cache_space *s);
+
 enum cache_answer {
     CACHE_HIT,  /* in memory: *ret is the value, to be released; no allocation, no copy */
     CACHE_MISS, /* in neither, or Redis is not to be asked now */

@@ -81,7 +81,6 @@ enum { FLIGHT_ID_MAX = 4 + CACHE_KEY_MAX };
 void cache_sweep(struct cache *c);
 /* NULL: nobody has asked for it. */
 struct cache_space *cache_find_space(struct cache *c, enum cache_use use, struct str instance);
-struct cache_stamp cache_stamp_now(const struct cache_space *s);
 
 /* --- cache_flight.c --- */
 

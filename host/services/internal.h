@@ -12,6 +12,9 @@
 #include "services/http.h"
 #include "services/services.h"
 
+struct cache;
+struct cache_space;
+struct results;
 struct series_set;
 struct series_group;
 struct notifier;
@@ -19,6 +22,8 @@ struct notifier;
 struct services {
     uv_loop_t *loop;
     struct http *http;
+    struct cache *cache;
+    struct results *results;
     pthread_mutex_t lock;
     struct series_set *series; /* under lock; NULL until a plugin asks for metrics/1 */
     uint32_t series_limit;     /* under lock */
@@ -29,6 +34,13 @@ struct services {
     char *data;   /* owned; settings.data */
 };
 
+/* results.h's of one instance.  Loop thread. */
+struct instance_results {
+    struct cache_space *space; /* NULL until needed */
+    bool known;                /* the version is */
+    char version[16];
+};
+
 /* What one instance has of the services.  Made when it first asks for one; given back when the
  * instance is freed, when it has no operation left. */
 struct instance_services {
@@ -37,7 +49,11 @@ struct instance_services {
     struct http_instance http;
     struct series_group *series; /* set once, before the plugin gets the vtable */
     struct notifier *notifier;   /* the same */
+    struct instance_results results;
 };
+
+/* That of an instance, made when there is none; NULL: no memory.  Any thread. */
+struct instance_services *services_own(struct services *s, struct instance *in);
 
 /* One row a service. */
 struct service {

@@ -1,4 +1,6 @@
+#include "services/cache.h"
 #include "services/files.h"
+#include "services/results_internal.h"
 #include "services/series.h"
 
 /* Once the loop has ended there is a little time for the threads of files to tidy up. */
@@ -13,15 +15,14 @@ static const struct service table[] = {
     {.id = "manifold.files/1", .open = files_open_service},
 };
 
-/* The instance's own part is made here, under a lock, since any thread may ask. */
-static bool have_own(struct services *s, struct instance *in)
+struct instance_services *services_own(struct services *s, struct instance *in)
 {
     pthread_mutex_lock(&s->lock);
     if (!in->services && (in->services = calloc(1, sizeof(*in->services))))
         in->services->http.http = s->http;
-    bool have = in->services;
+    struct instance_services *own = in->services;
     pthread_mutex_unlock(&s->lock);
-    return have;
+    return own;
 }
 
 static const void *extension(void *arg, struct instance *in, const char *id)
@@ -30,7 +31,7 @@ static const void *extension(void *arg, struct instance *in, const char *id)
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         if (strcmp(table[i].id, id) != 0)
             continue;
-        if (!have_own(s, in))
+        if (!services_own(s, in))
             return NULL;
         return table[i].open ? table[i].open(s, in) : table[i].vtable;
     }
@@ -83,6 +84,11 @@ void services_settings(struct services *s, const struct settings *settings)
     pthread_mutex_unlock(&s->lock);
 }
 
+struct results *services_results(struct services *s)
+{
+    return s->results;
+}
+
 struct series_set *services_series(struct services *s)
 {
     pthread_mutex_lock(&s->lock);
@@ -94,21 +100,43 @@ struct series_set *services_series(struct services *s)
 int services_open(uv_loop_t *loop, const struct settings *settings, struct services **ret,
                   struct err *e)
 {
-    (void)e;
+    static char name_space[] = "manifold";
+    static const struct cache_spec spec = {
+        .memory = 64 << 20, .name_space = name_space, .timeout = 50000000};
     struct services *s = xcalloc(1, sizeof(*s));
+    int r = cache_open(loop, &spec, &s->cache, e);
+    if (r) {
+        free(s);
+        return r;
+    }
     s->loop = loop;
     s->data = xstrndup(settings->data, strlen(settings->data));
     s->http = http_new(loop, &settings->http_client);
     pthread_mutex_init(&s->lock, NULL);
+    s->results = results_new(s, settings->calls);
     services_settings(s, settings);
     *ret = s;
     return 0;
 }
 
+static void on_results_closed(void *arg)
+{
+    struct services *s = arg;
+    cache_close(s->cache, s->closed, s->closed_arg);
+}
+
+static void on_http_closed(void *arg)
+{
+    struct services *s = arg;
+    results_close(s->results, on_results_closed, s);
+}
+
 void services_close(struct services *s, void (*done)(void *arg), void *arg)
 {
     s->closing = true;
-    http_close(s->http, done, arg);
+    s->closed = done;
+    s->closed_arg = arg;
+    http_close(s->http, on_http_closed, s);
 }
 
 void services_free(struct services *s)
@@ -116,6 +144,7 @@ void services_free(struct services *s)
     if (!s)
         return;
     http_free(s->http);
+    results_free(s->results);
     free(s->data);
     series_set_free(s->series);
     pthread_mutex_destroy(&s->lock);
