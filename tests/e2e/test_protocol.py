@@ -576,7 +576,7 @@ class Calls(Case):
             s.initialize()
             for request, code in ((s.request, -32602), (s.legacy_request, -32002)):
                 for uri in ("echo://none", "", "nonsense", "echo://shout/a/b", "ECHO://greeting",
-                            "file:///etc/passwd", "echo://\u00e4\"\\", "manifold://status/"):
+                            "nobody:///etc/passwd", "echo://\u00e4\"\\", "manifold://status/"):
                     m = request("resources/read", {"uri": uri})
                     self.assertEqual(self.error(m, code)["data"], {"uri": uri})
             for version in LEGACY:

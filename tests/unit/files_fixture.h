@@ -340,7 +340,8 @@ static void teardown(void)
         uv_run(&t.loop, UV_RUN_ONCE);
     t.stopped = false;
     services_close(t.services, on_stopped, NULL);
-    ck_assert(t.stopped);
+    while (!t.stopped)
+        uv_run(&t.loop, UV_RUN_ONCE);
     uv_run(&t.loop, UV_RUN_DEFAULT);
     ck_assert(engine_free(t.engine));
     services_free(t.services);

@@ -24,6 +24,7 @@ static void setup_of(uint32_t limit)
 {
     struct settings settings = {.metrics_series = limit, .data = (char *)"/nonexistent"};
     struct err e;
+    ck_assert_int_eq(uv_loop_init(&loop), 0);
     memset(&one, 0, sizeof(one));
     memset(&other, 0, sizeof(other));
     one.name = (char *)"one";
@@ -40,12 +41,23 @@ static void setup(void)
     setup_of(1000);
 }
 
+static void on_closed(void *arg)
+{
+    *(bool *)arg = true;
+}
+
 static void teardown(void)
 {
+    bool closed = false;
     struct engine_services s = services_for_engine(services);
     s.release(s.arg, &one);
     s.release(s.arg, &other);
+    services_close(services, on_closed, &closed);
+    while (!closed)
+        uv_run(&loop, UV_RUN_ONCE);
+    uv_run(&loop, UV_RUN_DEFAULT);
     services_free(services);
+    ck_assert_int_eq(uv_loop_close(&loop), 0);
 }
 
 static mf_bytes text(const char *s)
