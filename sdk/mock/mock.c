@@ -179,6 +179,7 @@ mf_status mf_mock_close(mf_mock *m, uint32_t ms)
             pthread_join(m->calls[i]->thread, NULL);
         m->calls[i]->threaded = false;
     }
+    m->save_status = m->hands_over ? mock_state_save(m) : MF_OK;
     mock_services_stop(m);
     m->plugin->close(m->self);
     pthread_mutex_lock(&m->lock);
@@ -210,6 +211,7 @@ void mf_mock_free(mf_mock *m)
     free(m->extensions);
     free(m->logs);
     free(m->mistakes);
+    free(m->saved.data);
     pthread_cond_destroy(&m->changed);
     pthread_mutex_destroy(&m->lock);
     free(m);

@@ -26,6 +26,7 @@ char *mock_copy(mf_bytes bytes);
 /* Lends a text for the length of one call, in its exact size and without a NUL,
  * so that reading on behind it is seen; and takes it back, overwritten. */
 mf_bytes mock_lend(const char *text);
+mf_bytes mock_lend_bytes(mf_bytes bytes);
 void mock_take_back(mf_bytes b);
 
 struct mock_item {
@@ -114,7 +115,9 @@ struct mf_mock {
     const mf_plugin *plugin;
     void *self;
     bool open, closed;
-    bool in_ops; /* mock_ops_run() is on the stack */
+    bool in_ops;           /* mock_ops_run() is on the stack */
+    bool hands_over;       /* mf_mock_close() saves the state */
+    mf_status save_status; /* of save() */
 
     pthread_mutex_t lock; /* for all below */
     pthread_cond_t changed;
@@ -133,6 +136,9 @@ struct mf_mock {
     bool quiesced;              /* operations of no call are aborted */
     bool muted;                 /* open() failed: aborted, and nobody is called back */
     bool endless;               /* operations that begin each other were seen */
+
+    bool saving, saved_over; /* save() is on the stack; it wrote more than fits */
+    struct mock_buf saved;   /* what it wrote */
 
     struct mock_work *work; /* mock_work.c's; NULL: not needed yet */
 };
@@ -153,6 +159,9 @@ struct timespec mock_real_deadline(uint32_t ms);
 void mock_call_free(struct mock_call *c);
 /* Fills in the functions of m->host. */
 void mock_host_init(mf_mock *m);
+/* Asks the plugin, which has no call any more, for its state; m->saved is empty when it gives none.
+ */
+mf_status mock_state_save(mf_mock *m);
 
 /* ---- mock_op.c ------------------------------------------------------------ */
 

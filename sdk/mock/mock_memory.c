@@ -44,12 +44,17 @@ char *mock_copy(mf_bytes bytes)
     return copy;
 }
 
+mf_bytes mock_lend_bytes(mf_bytes bytes)
+{
+    mf_bytes b = {NULL, bytes.len};
+    if (b.len > 0)
+        b.data = memcpy(mock_checked(malloc(b.len)), bytes.data, b.len);
+    return b;
+}
+
 mf_bytes mock_lend(const char *text)
 {
-    mf_bytes b = {NULL, text ? strlen(text) : 0};
-    if (b.len > 0)
-        b.data = memcpy(mock_checked(malloc(b.len)), text, b.len);
-    return b;
+    return mock_lend_bytes((mf_bytes){text, text ? strlen(text) : 0});
 }
 
 void mock_take_back(mf_bytes b)

@@ -2,6 +2,7 @@
  * served, one that breaks it is told so and the mistake is noted. */
 #include <manifold/json.h>
 #include <manifold/mock.h>
+#include <manifold/state.h>
 
 #include <check.h>
 #include <pthread.h>
@@ -505,6 +506,234 @@ START_TEST(bad_descriptors)
 }
 END_TEST
 
+/* ---- from one generation to the next --------------------------------------- */
+
+/* A plugin that counts its calls, from one generation to the next. */
+struct counter {
+    const mf_host *host;
+    char count[32];
+    mf_call kept;
+};
+static struct counter *last_counter;
+static char steps[256];               /* what has happened */
+static mf_status save_as, restore_as; /* what they answer */
+static size_t save_bytes;             /* more than the count, so many */
+static mf_status (*late_write)(void *arg, mf_bytes bytes);
+static void *late_arg;
+
+static void step(const char *what)
+{
+    size_t at = strlen(steps);
+    snprintf(steps + at, sizeof(steps) - at, "%s%s", at ? " " : "", what);
+}
+
+static mf_status counter_open(const mf_host *host, mf_bytes config, void **ret_self)
+{
+    struct counter *c = calloc(1, sizeof(*c));
+    (void)config;
+    c->host = host;
+    last_counter = c;
+    step("open");
+    *ret_self = c;
+    return MF_OK;
+}
+
+static void counter_call(void *self, const mf_request *r)
+{
+    struct counter *c = self;
+    step("call");
+    snprintf(c->count, sizeof(c->count), "%ld", strtol(c->count, NULL, 10) + 1);
+    c->kept = r->call;
+    if (r->index == 0)
+        c->host->finish(c->host, r->call, MF_DONE, MF_LIT(""));
+}
+
+static void counter_quiesce(void *self)
+{
+    (void)self;
+    step("quiesce");
+}
+
+static void counter_close(void *self)
+{
+    step("close");
+    free(self);
+}
+
+static mf_status counter_save(void *self, mf_status (*write)(void *arg, mf_bytes bytes), void *arg)
+{
+    struct counter *c = self;
+    mf_status status = write(arg, MF_LIT("v1 "));
+    step("save");
+    ck_assert_int_eq(status, MF_OK);
+    ck_assert_int_eq(write(arg, (mf_bytes){c->count, strlen(c->count)}), MF_OK);
+    late_write = write;
+    late_arg = arg;
+    if (save_bytes == 0)
+        return save_as;
+    char *more = calloc(1, save_bytes);
+    status = write(arg, (mf_bytes){more, save_bytes});
+    free(more);
+    return status;
+}
+
+static mf_status counter_restore(void *self, mf_bytes bytes)
+{
+    struct counter *c = self;
+    char text[64];
+    snprintf(text, sizeof(text), "restore(%.*s)", (int)bytes.len, bytes.data);
+    step(text);
+    if (restore_as == MF_OK)
+        snprintf(c->count, sizeof(c->count), "%.*s", (int)bytes.len - 3, bytes.data + 3);
+    return restore_as;
+}
+
+static mf_state counter_state = {sizeof(mf_state), 0, counter_save, counter_restore};
+
+static const void *counter_extension(void *self, const char *id)
+{
+    (void)self;
+    return strcmp(id, MF_EXT_STATE) == 0 ? &counter_state : NULL;
+}
+
+static const mf_entry *const counter_tools[] = {ENTRY("count", 0), ENTRY("keep", 0), NULL};
+static const mf_plugin counter = {.size = sizeof(mf_plugin),
+                                  .abi_minor = MF_ABI_MINOR,
+                                  .id = "org.example.counter",
+                                  .version = "1.0.0",
+                                  .tools = counter_tools,
+                                  .open = counter_open,
+                                  .call = counter_call,
+                                  .quiesce = counter_quiesce,
+                                  .close = counter_close,
+                                  .extension = counter_extension};
+
+static mf_mock *counting(int calls)
+{
+    steps[0] = 0;
+    save_as = restore_as = MF_OK;
+    save_bytes = 0;
+    counter_state.flags = 0;
+    mf_mock *m = mf_mock_new(&counter);
+    ck_assert_int_eq(mf_mock_open(m, NULL), MF_OK);
+    while (calls--)
+        ck_assert_ptr_nonnull(mf_mock_wait(m, mf_mock_tool(m, "count", NULL), 0));
+    steps[0] = 0;
+    return m;
+}
+
+START_TEST(state_is_handed_over)
+{
+    mf_mock *a = counting(3), *b = mf_mock_new(&counter);
+    ck_assert_int_eq(mf_mock_hand_over(a, b, NULL, 0), MF_OK);
+    ck_assert_str_eq(steps, "quiesce save close open restore(v1 3)");
+    ck_assert_str_eq(mf_mock_saved(a).data, "v1 3");
+    ck_assert_uint_eq(mf_mock_saved(b).len, 0);
+    ck_assert_ptr_nonnull(mf_mock_wait(b, mf_mock_tool(b, "count", NULL), 0));
+    ck_assert_str_eq(last_counter->count, "4");
+    /* And on, to a third. */
+    mf_mock *c = mf_mock_new(&counter);
+    ck_assert_int_eq(mf_mock_hand_over(b, c, NULL, 0), MF_OK);
+    ck_assert_str_eq(last_counter->count, "4");
+    ck_assert_int_eq(mf_mock_hand_over(b, c, NULL, 0), MF_EINVAL); /* b is closed */
+    ck_assert_int_eq(mf_mock_hand_over(c, c, NULL, 0), MF_EINVAL);
+    ck_assert(!mf_mock_mistakes(a, NULL) && !mf_mock_mistakes(b, NULL));
+    mf_mock_free(a);
+    mf_mock_free(b);
+    mf_mock_free(c);
+}
+END_TEST
+
+static void *finish_kept(void *arg)
+{
+    struct counter *c = arg;
+    c->host->finish(c->host, c->kept, MF_DONE, MF_LIT(""));
+    return NULL;
+}
+
+START_TEST(calls_end_before_it_is_handed_over)
+{
+    mf_mock *a = counting(0), *b = mf_mock_new(&counter);
+    mf_call call = mf_mock_tool(a, "keep", NULL);
+    ck_assert_int_eq(mf_mock_hand_over(a, b, NULL, 0), MF_ETIMEDOUT);
+    ck_assert_str_eq(steps, "call quiesce");
+    ck_assert_ptr_null(mf_mock_self(b));
+    ck_assert(mistaken(a, "was not finished"));
+    pthread_t id;
+    ck_assert_int_eq(pthread_create(&id, NULL, finish_kept, last_counter), 0);
+    ck_assert_int_eq(mf_mock_hand_over(a, b, NULL, 10000), MF_OK);
+    pthread_join(id, NULL);
+    ck_assert_ptr_nonnull(mf_mock_wait(a, call, 0));
+    ck_assert_str_eq(last_counter->count, "1");
+    mf_mock_free(a);
+    mf_mock_free(b);
+}
+END_TEST
+
+START_TEST(state_that_fails_is_told)
+{
+    static const struct {
+        mf_status save, restore;
+        size_t more;
+        mf_status answer;
+        const char *steps;
+    } cases[] = {
+        {MF_EIO, MF_OK, 0, MF_EIO, "quiesce save close open"},
+        {MF_OK, MF_EINVAL, 0, MF_EINVAL, "quiesce save close open restore(v1 1)"},
+        {MF_OK, MF_OK, (16 << 20) - 4, MF_OK, NULL},
+        {MF_OK, MF_OK, (16 << 20) - 3, MF_ELIMIT, "quiesce save close open"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        mf_mock *a = counting(1), *b = mf_mock_new(&counter);
+        save_as = cases[i].save;
+        restore_as = cases[i].restore;
+        save_bytes = cases[i].more;
+        ck_assert_int_eq(mf_mock_hand_over(a, b, NULL, 0), cases[i].answer);
+        ck_assert(!cases[i].steps || strcmp(steps, cases[i].steps) == 0);
+        ck_assert_ptr_nonnull(mf_mock_self(b)); /* it serves all the same */
+        ck_assert_int_eq(mf_mock_mistakes(a, NULL) + mf_mock_mistakes(b, NULL), 0);
+        mf_mock_free(a);
+        mf_mock_free(b);
+    }
+}
+END_TEST
+
+START_TEST(state_of_an_older_version)
+{
+    mf_mock *m = counting(0);
+    ck_assert_int_eq(mf_mock_restore(m, MF_LIT("v0 41")), MF_OK);
+    ck_assert_str_eq(last_counter->count, "41");
+    ck_assert_int_eq(mf_mock_restore(m, MF_LIT("")), MF_OK);
+    ck_assert_str_eq(steps, "restore(v0 41)"); /* an empty one is not shown */
+    mf_mock_tool(m, "count", NULL);
+    ck_assert_str_eq(last_counter->count, "42");
+    ck_assert_int_eq(mf_mock_restore(m, MF_LIT("v0 1")), MF_EINVAL); /* it has had a call */
+    mf_mock_free(m);
+}
+END_TEST
+
+START_TEST(mistakes_with_state)
+{
+    mf_mock *a = counting(1), *b = mf_mock_new(&counter);
+    counter_state.flags = 1;
+    ck_assert_int_eq(mf_mock_hand_over(a, b, NULL, 0), MF_OK);
+    ck_assert(mistaken(a, "has a flag"));
+    ck_assert_int_eq(late_write(late_arg, MF_LIT("x")), MF_ESTALE);
+    ck_assert(mistaken(a, "write(): used after save()"));
+    ck_assert_str_eq(mf_mock_saved(a).data, "v1 1");
+    mf_mock_free(a);
+    mf_mock_free(b);
+    /* A plugin without it has none to hand over. */
+    a = opened();
+    b = mf_mock_new(&good);
+    ck_assert_int_eq(mf_mock_hand_over(a, b, NULL, 0), MF_OK);
+    ck_assert_int_eq(mf_mock_restore(b, MF_LIT("v1 1")), MF_OK);
+    ck_assert_uint_eq(mf_mock_saved(a).len, 0);
+    mf_mock_free(a);
+    mf_mock_free(b);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("mock");
@@ -522,6 +751,11 @@ int main(void)
     tcase_add_test(t, extensions_are_what_was_registered);
     tcase_add_test(t, life);
     tcase_add_test(t, bad_descriptors);
+    tcase_add_test(t, state_is_handed_over);
+    tcase_add_test(t, calls_end_before_it_is_handed_over);
+    tcase_add_test(t, state_that_fails_is_told);
+    tcase_add_test(t, state_of_an_older_version);
+    tcase_add_test(t, mistakes_with_state);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);

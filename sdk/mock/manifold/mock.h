@@ -86,6 +86,24 @@ mf_status mf_mock_open(mf_mock *m, const char *config);
  * open. */
 mf_status mf_mock_close(mf_mock *m, uint32_t ms);
 
+/* From one generation to the next, as the host does it where the manifest says `reload:
+ * handover`: `from` gets mf_mock_close(from, ms), and between its last call and close() its
+ * state is asked for (manifold/state.h); then `to`, which is not open yet and may be of
+ * another version, gets mf_mock_open(to, config) and, before any call, restore() with what
+ * was saved.  A plugin without MF_EXT_STATE opens without; so it does when save() or
+ * restore() fails.  MF_OK, or the first that was not: what mf_mock_close() (then `to` is not
+ * open), mf_mock_open(), save() or restore() answered, MF_ELIMIT for over 16 MiB.  MF_EINVAL:
+ * `from` is not open, or `to` is or has been. */
+mf_status mf_mock_hand_over(mf_mock *from, mf_mock *to, const char *config, uint32_t ms);
+
+/* What save() of this instance wrote when it handed over; empty: nothing, or it failed. */
+mf_bytes mf_mock_saved(const mf_mock *m);
+
+/* restore() of an instance that is open and has had no call, with a state of the test's own,
+ * such as one that an older version wrote.  What it answers; MF_OK for an empty state or a
+ * plugin without, which are not asked.  MF_EINVAL: it is too late, or not open. */
+mf_status mf_mock_restore(mf_mock *m, mf_bytes state);
+
 /* Frees the mock and all it returned.  An instance that is still open gets
  * mf_mock_close(m, 10000) first; when that fails, abort(), since its threads
  * would go on using the mock.  NULL is fine. */
