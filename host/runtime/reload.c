@@ -176,6 +176,7 @@ struct reload *reload_open(struct host *h)
     r->host = h;
     list_init(&r->now);
     list_init(&r->next);
+    list_init(&r->watches);
     if (uv_async_init(h->loop, &r->step, on_step)) {
         free(r);
         return NULL;

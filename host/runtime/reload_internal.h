@@ -46,10 +46,8 @@ enum phase { RELOAD_IDLE, RELOAD_BUILDING, RELOAD_OPENING };
 struct reload {
     struct host *host;
     uv_async_t step;
-    uv_timer_t settle; /* of `watch` */
-    uv_fs_event_t watch[WATCHES];
-    char *watched[WATCHES]; /* owned; the directory */
-    uint32_t watches;
+    uv_timer_t settle;   /* of `watch` */
+    struct list watches; /* struct watch, reload_watch.c's */
     unsigned handles;
     enum phase phase;
     bool again; /* asked for while one runs */

@@ -82,6 +82,18 @@ def plugin(document, name="stamp"):
     return [p for p in document["plugins"] if p["name"] == name][0]
 
 
+def watches(s):
+    """What the kernel watches for it."""
+    count = 0
+    for fd in os.listdir("/proc/%d/fdinfo" % s.process.pid):
+        try:
+            with open("/proc/%d/fdinfo/%s" % (s.process.pid, fd)) as info:
+                count += info.read().count("inotify wd:")
+        except FileNotFoundError:
+            pass   # it was closed meanwhile
+    return count
+
+
 def fds(s):
     return len(os.listdir("/proc/%d/fd" % s.process.pid))
 
@@ -421,6 +433,29 @@ class Watch(unittest.TestCase):
                 f.write("p/stamp.yaml", manifest(stamp=3))
                 until(s, lambda d: plugin(d)["generation"] == 3)
                 self.assertEqual(answer_of(s.call("stamp"))[0], 3)
+
+    def test_watches_end_with_what_asks_for_them(self):
+        def config(watch, *sources):
+            put(f, "host.yaml", "manifold: 1\nwatch: %s\nsources: [%s]\n" % (watch, ", ".join(
+                "{ path: %s/%s, trust: true }" % (f.path, name) for name in sources)))
+        with Files() as f:
+            stamp_plugin(f, stamp=1)
+            f.echo("q")
+            config("true", "p", "q")
+            with Server("--config", f.path + "/host.yaml", plugins=[]) as s:
+                answer_of(s.call("stamp"))
+                self.assertEqual(watches(s), 2)
+                config("true", "p")
+                reload(s)
+                self.assertEqual(watches(s), 1)
+                config("false", "p")
+                reload(s)
+                self.assertEqual(watches(s), 0)
+                config("true", "p", "q")
+                reload(s)
+                self.assertEqual(watches(s), 2)
+                put(f, "p/stamp.yaml", manifest(stamp=2))
+                until(s, lambda d: plugin(d)["generation"] == 2)
 
 
 class Flat(unittest.TestCase):
