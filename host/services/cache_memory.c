@@ -12,28 +12,23 @@
 #include <stdlib.h>
 #include "base/bug.h"
 #include "base/map.h"
+#include "services/cache_ghosts.h"
 #include "services/cache_order.h"
 
-enum { EVICT_MAX = 16384, SECOND_MAX = 64, HITS_MAX = 3, GHOST_WAYS = 4 };
+enum { EVICT_MAX = 16384, SECOND_MAX = 64, HITS_MAX = 3 };
 /* One slot for so many bytes of the bound, one ghost for twice as many. */
 enum { BYTES_PER_SLOT = 256 };
 
 enum memory_queue { QUEUE_NONE, QUEUE_SMALL, QUEUE_MAIN };
 
-struct ghost {
-    uint32_t print; /* of the hash; 0: none */
-    uint32_t time;  /* of memory.ghost_time */
-};
-
 struct memory {
     uint64_t max, small_max;
     uint64_t fixed; /* bytes of this and the tables */
     uint64_t bytes, small_bytes;
-    uint64_t slots, ghosts;        /* powers of two */
-    struct memory_entry **slot;    /* owned */
-    struct ghost *ghost;           /* owned */
+    uint64_t slots;             /* a power of two */
+    struct memory_entry **slot; /* owned */
+    struct ghosts ghosts;
     struct list small, main;       /* oldest first */
-    uint32_t ghost_time;           /* how many there have been */
     uint64_t sweep_at, sweep_left; /* slots */
     struct memory_counters count;
     struct order order;
@@ -65,16 +60,13 @@ struct memory *memory_open(uint64_t bytes)
         return NULL;
     m->max = bytes < MEMORY_MIN ? MEMORY_MIN : bytes;
     m->slots = power_of_two(m->max / BYTES_PER_SLOT);
-    m->ghosts = m->slots / 2;
     m->slot = calloc(m->slots, sizeof(struct memory_entry *));
-    m->ghost = calloc(m->ghosts, sizeof(*m->ghost));
-    if (!m->slot || !m->ghost) {
+    if (!m->slot || !ghosts_init(&m->ghosts, m->slots / 2)) {
         free(m->slot);
-        free(m->ghost);
         free(m);
         return NULL;
     }
-    m->fixed = sizeof(*m) + m->slots * sizeof(*m->slot) + m->ghosts * sizeof(*m->ghost);
+    m->fixed = sizeof(*m) + m->slots * sizeof(*m->slot) + ghosts_bytes(&m->ghosts);
     m->bytes = m->fixed;
     m->small_max = (m->max - m->fixed) / 10;
     list_init(&m->small);
@@ -102,50 +94,6 @@ static struct str key_of(const struct memory_entry *e)
 static bool is_key(const struct memory_entry *e, const struct memory_key *k)
 {
     return e->hash == k->hash && e->space == k->space && str_eq(key_of(e), k->key);
-}
-
-/* --- ghosts --- */
-
-static struct ghost *ghost_bucket(const struct memory *m, uint64_t hash)
-{
-    return &m->ghost[((hash >> 20) & (m->ghosts / GHOST_WAYS - 1)) * GHOST_WAYS];
-}
-
-static uint32_t print_of(uint64_t hash)
-{
-    return (uint32_t)(hash >> 32) | 1;
-}
-
-/* As many are remembered as there are entries. */
-static bool ghost_lives(const struct memory *m, const struct ghost *g)
-{
-    return g->print && m->ghost_time - g->time <= m->count.entries;
-}
-
-static void ghost_add(struct memory *m, uint64_t hash)
-{
-    struct ghost *at = ghost_bucket(m, hash), *oldest = at;
-    for (int i = 0; i < GHOST_WAYS; i++) {
-        if (!ghost_lives(m, &at[i])) {
-            oldest = &at[i];
-            break;
-        }
-        if (m->ghost_time - at[i].time > m->ghost_time - oldest->time)
-            oldest = &at[i];
-    }
-    *oldest = (struct ghost){print_of(hash), m->ghost_time++};
-}
-
-static bool ghost_take(struct memory *m, uint64_t hash)
-{
-    struct ghost *at = ghost_bucket(m, hash);
-    for (int i = 0; i < GHOST_WAYS; i++) {
-        if (at[i].print == print_of(hash) && ghost_lives(m, &at[i])) {
-            at[i].print = 0;
-            return true;
-        }
-    }
-    return false;
 }
 
 /* --- queues --- */
@@ -225,7 +173,7 @@ static void evict_small(struct memory *m, uint64_t now, unsigned *rounds)
         e->hits = 0;
         go_round(m, e, QUEUE_MAIN);
     } else {
-        ghost_add(m, e->hash);
+        ghosts_add(&m->ghosts, e->hash, m->count.entries);
         m->count.evictions++;
         unlink_entry(m, e);
     }
@@ -322,7 +270,7 @@ bool memory_put(struct memory *m, struct memory_entry *e, uint64_t order)
         where = (enum memory_queue)old->where;
         e->hits = old->hits;
         unlink_entry(m, old);
-    } else if (ghost_take(m, k.hash)) {
+    } else if (ghosts_take(&m->ghosts, k.hash, m->count.entries)) {
         where = QUEUE_MAIN;
     }
     e->order = order;
@@ -399,7 +347,7 @@ void memory_close(struct memory *m)
     }
     BUG_ON(m->bytes != m->fixed);
     free(m->slot);
-    free(m->ghost);
+    ghosts_release(&m->ghosts);
     free(m);
 }
 

@@ -1,16 +1,6 @@
-#include "services/redis_link.h"
+#include "services/redis_link_internal.h"
 
-#include <errno.h>
-#include <netdb.h>
 #include <stdlib.h>
-#include "base/clock.h"
-#include "base/list.h"
-#include "base/log.h"
-#include "engine/rate.h"
-#include "services/redis_resolve.h"
-
-enum { COMMANDS, CHANNEL, CONNS };
-enum step { STEP_AUTH, STEP_SELECT, STEP_LAST, STEP_DONE };
 
 /* Milliseconds. */
 enum {
@@ -18,51 +8,9 @@ enum {
     ATTEMPT_FIRST = 50,    /* wait after the first failure, doubled from then on */
     ATTEMPT_EVERY = 500,   /* at most */
     ATTEMPT_BROKEN = 1500, /* after one that is no Redis, or refuses us */
-    STEADY_MS = 5000,      /* once it was up for so long, the next failure is a first one */
-    PING_SILENT = 100,
-    GIVE_UP_MS = 2000, /* of a silent one */
-    PING_IDLE = 10000
-};
-enum { SILENT_TIMEOUTS = 3, SILENT_LATE = 8 };
-
-struct half {
-    struct redis_link *link;
-    struct redis_conn *conn; /* NULL: none */
-    enum step step;
-    bool pinged; /* and no reply yet */
+    STEADY_MS = 5000       /* once it was up for so long, the next failure is a first one */
 };
 
-struct redis_link {
-    uv_loop_t *loop;
-    const struct cache_spec *spec;
-    char *channel; /* owned */
-    const struct redis_link_events *events;
-    void *user;
-    enum redis_link_state state;
-    struct half half[CONNS];
-    uv_timer_t timer;              /* what comes next in this state */
-    uv_timer_t op_timer;           /* when the next operation is late */
-    struct redis_resolve *resolve; /* NULL: no name is looked up */
-    struct redis_addresses addresses;
-    uint32_t attempt; /* counts, picks the address */
-    unsigned wait;    /* ms before the next attempt */
-    struct redis_op *first, **last,
-        *timely; /* without reply, oldest first; first that is not late */
-    uint32_t late_in_row;
-    uint64_t heard, up_since, silent_since, ping_sent; /* ns */
-    struct redis_op ping;
-    char why[160];
-    char said[160]; /* what the log was told last */
-    struct rate_bucket says;
-    bool was_up;
-    struct redis_link_counters count;
-    unsigned handles; /* its own, and connections that are not gone */
-    bool closing;
-    void (*gone)(void *arg);
-    void *gone_arg;
-};
-
-static void fail(struct redis_link *l, bool broken, const char *why);
 static void attempt(struct redis_link *l);
 
 /* --- what is said of it --- */
@@ -76,7 +24,7 @@ static void name_redis(const struct redis_link *l, char out[200])
 }
 
 /* Not the same thing again, and not without end where it comes and goes. */
-static void say(struct redis_link *l, enum log_level level, const char *what)
+void link_say(struct redis_link *l, enum log_level level, const char *what)
 {
     static const struct rate often = {1, 20};
     char name[200];
@@ -87,186 +35,6 @@ static void say(struct redis_link *l, enum log_level level, const char *what)
     snprintf(l->said, sizeof(l->said), "%s", what);
     name_redis(l, name);
     log_line(level, NULL, "cache: Redis at %s: %s", name, what);
-}
-
-/* --- operations --- */
-
-static void arm(struct redis_link *l);
-
-static void go_silent(struct redis_link *l);
-
-static void on_op_time(uv_timer_t *t)
-{
-    struct redis_link *l = t->data;
-    uint64_t now = clock_ns();
-    while (l->timely && l->timely->sent + l->spec->timeout <= now) {
-        struct redis_op *op = l->timely;
-        l->timely = op->next;
-        op->is_late = true;
-        l->count.timeouts++;
-        if (op->kind->late) {
-            l->late_in_row++;
-            op->kind->late(op); /* may add operations, no more */
-        }
-    }
-    uint64_t since = l->first && l->first->sent > l->heard ? l->first->sent : l->heard;
-    if (l->state == LINK_UP && l->first &&
-        (now - since >= SILENT_TIMEOUTS * l->spec->timeout || l->late_in_row >= SILENT_LATE))
-        go_silent(l);
-    arm(l);
-}
-
-static void arm(struct redis_link *l)
-{
-    if (!l->first || l->closing) {
-        uv_timer_stop(&l->op_timer);
-        return;
-    }
-    uint64_t now = clock_ns();
-    uint64_t due = (l->timely ? l->timely->sent : now) + l->spec->timeout;
-    uv_update_time(l->loop);
-    uv_timer_start(&l->op_timer, on_op_time, due > now ? (due - now + 999999) / 1000000 : 0, 0);
-}
-
-struct redis_conn *redis_link_batch(struct redis_link *l)
-{
-    bool there = l->state == LINK_UP || l->state == LINK_SILENT;
-    return there && l->count.pending < LINK_OPS ? l->half[COMMANDS].conn : NULL;
-}
-
-void redis_link_expect(struct redis_link *l, struct redis_op *op)
-{
-    bool idle = !l->first;
-    op->next = NULL;
-    op->is_late = false;
-    op->sent = clock_ns();
-    *l->last = op;
-    l->last = &op->next;
-    if (!l->timely)
-        l->timely = op;
-    l->count.pending++;
-    l->count.commands += op->replies;
-    if (idle)
-        arm(l);
-}
-
-static void take_first(struct redis_link *l)
-{
-    struct redis_op *op = l->first;
-    l->first = op->next;
-    if (!l->first)
-        l->last = &l->first;
-    if (l->timely == op)
-        l->timely = op->next;
-    l->count.pending--;
-}
-
-static void lose_all(struct redis_link *l)
-{
-    while (l->first) {
-        struct redis_op *op = l->first;
-        take_first(l);
-        op->kind->lost(op);
-    }
-    uv_timer_stop(&l->op_timer);
-}
-
-static void on_command_reply(struct redis_link *l, const struct reply *r)
-{
-    struct redis_op *op = l->first;
-    if (!op) {
-        fail(l, true, "expected no reply, found one");
-        return;
-    }
-    l->heard = clock_ns();
-    l->count.replies++;
-    if (r->type == REPLY_ERROR)
-        l->count.errors++;
-    if (op->kind->late && !op->is_late)
-        l->late_in_row = 0;
-    if (--op->replies == 0)
-        take_first(l);
-    op->kind->reply(op, r); /* may free it, and may reject the link */
-    if (!l->first)
-        uv_timer_stop(&l->op_timer);
-}
-
-/* --- silence --- */
-
-static void ping_lost(struct redis_op *op)
-{
-    container_of(op, struct redis_link, ping)->half[COMMANDS].pinged = false;
-}
-
-static void on_time_up(uv_timer_t *t);
-
-static void on_ping(struct redis_op *op, const struct reply *r)
-{
-    struct redis_link *l = container_of(op, struct redis_link, ping);
-    l->half[COMMANDS].pinged = false;
-    if (!reply_is_ok(r, STR("PONG"))) {
-        fail(l, true, "expected PONG, found something else");
-        return;
-    }
-    if (l->state != LINK_SILENT || clock_ns() - l->ping_sent > l->spec->timeout)
-        return;
-    l->state = LINK_UP;
-    l->late_in_row = 0;
-    say(l, LOG_INFO, "it answers again");
-    uv_timer_start(&l->timer, on_time_up, PING_IDLE, PING_IDLE);
-}
-
-static void ping_commands(struct redis_link *l)
-{
-    static const struct redis_op_kind kind = {.reply = on_ping, .lost = ping_lost};
-    struct redis_conn *c = l->half[COMMANDS].conn;
-    if (l->half[COMMANDS].pinged)
-        return;
-    redis_conn_begin(c);
-    redis_conn_command(c, 1);
-    redis_conn_arg(c, STR("PING"));
-    if (redis_conn_end(c))
-        return;
-    l->half[COMMANDS].pinged = true;
-    l->ping = (struct redis_op){.kind = &kind, .replies = 1};
-    l->ping_sent = clock_ns();
-    redis_link_expect(l, &l->ping);
-}
-
-static void on_time_silent(uv_timer_t *t)
-{
-    struct redis_link *l = t->data;
-    uint64_t since = l->heard > l->silent_since ? l->heard : l->silent_since;
-    if (clock_ns() - since >= GIVE_UP_MS * UINT64_C(1000000))
-        fail(l, false, "it does not answer");
-    else
-        ping_commands(l);
-}
-
-static void go_silent(struct redis_link *l)
-{
-    l->state = LINK_SILENT;
-    l->silent_since = clock_ns();
-    snprintf(l->why, sizeof(l->why), "it does not answer in time: it is not asked until it does");
-    say(l, LOG_WARN, l->why);
-    ping_commands(l);
-    uv_timer_start(&l->timer, on_time_silent, PING_SILENT, PING_SILENT);
-}
-
-/* Each while, so that what lies between does not take the connections for dead, nor we them. */
-static void on_time_up(uv_timer_t *t)
-{
-    struct redis_link *l = t->data;
-    struct half *channel = &l->half[CHANNEL];
-    if (channel->pinged) {
-        fail(l, false, "its channel does not answer");
-        return;
-    }
-    redis_conn_begin(channel->conn);
-    redis_conn_command(channel->conn, 1);
-    redis_conn_arg(channel->conn, STR("PING"));
-    channel->pinged = redis_conn_end(channel->conn) == 0;
-    ping_commands(l);
 }
 
 /* --- the handshake --- */
@@ -301,7 +69,7 @@ static void on_opened(void *user)
     if (channel)
         redis_conn_arg(h->conn, str_of(h->link->channel));
     if (redis_conn_end(h->conn))
-        fail(h->link, false, "no memory for its commands");
+        link_fail(h->link, false, "no memory for its commands");
 }
 
 static void go_up(struct redis_link *l)
@@ -312,8 +80,8 @@ static void go_up(struct redis_link *l)
     l->why[0] = 0;
     l->count.reconnects += l->was_up;
     l->was_up = true;
-    say(l, LOG_INFO, "connected");
-    uv_timer_start(&l->timer, on_time_up, PING_IDLE, PING_IDLE);
+    link_say(l, LOG_INFO, "connected");
+    link_watch(l);
     l->events->up(l->user);
 }
 
@@ -331,7 +99,8 @@ static void on_handshake(struct half *h, const struct reply *r)
     if (!good) {
         char why[100];
         snprintf(why, sizeof(why), "it refuses %s (%s)", expected[h->step], reply_error_code(r));
-        fail(l, true, r->type == REPLY_ERROR ? why : "expected a reply of Redis, found another");
+        link_fail(l, true,
+                  r->type == REPLY_ERROR ? why : "expected a reply of Redis, found another");
         return;
     }
     h->step = next_step(l, h->step + 1);
@@ -347,7 +116,7 @@ static void on_channel(struct redis_link *l, const struct reply *r)
     else if (array && str_eq(r[1].str, STR("pong")))
         l->half[CHANNEL].pinged = false;
     else
-        fail(l, true, "expected a message of its channel, found something else");
+        link_fail(l, true, "expected a message of its channel, found something else");
 }
 
 static void on_reply(void *user, const struct reply *r)
@@ -359,16 +128,16 @@ static void on_reply(void *user, const struct reply *r)
     else if (h == &l->half[CHANNEL])
         on_channel(l, r);
     else if (l->state == LINK_CONNECTING)
-        fail(l, true, "expected no reply, found one");
+        link_fail(l, true, "expected no reply, found one");
     else
-        on_command_reply(l, r);
+        link_reply(l, r);
 }
 
 static void on_failed(void *user, bool broken, const char *why)
 {
     struct half *h = user;
     h->conn = NULL;
-    fail(h->link, broken, why);
+    link_fail(h->link, broken, why);
 }
 
 /* --- attempts --- */
@@ -392,7 +161,7 @@ static void on_attempt_time(uv_timer_t *t)
 {
     struct redis_link *l = t->data;
     if (l->state == LINK_CONNECTING)
-        fail(l, false, "it does not answer");
+        link_fail(l, false, "it does not answer");
     else
         attempt(l);
 }
@@ -405,7 +174,7 @@ static void connect_to(struct redis_link *l, const struct redis_address *to)
         struct half *h = &l->half[i];
         *h = (struct half){.link = l, .step = next_step(l, STEP_AUTH)};
         if (redis_conn_open(l->loop, to, &events, h, &h->conn, &e)) {
-            fail(l, false, e.text);
+            link_fail(l, false, e.text);
             return;
         }
         l->handles++;
@@ -419,7 +188,7 @@ static void on_resolved(void *user, const char *why)
     struct redis_link *l = user;
     l->resolve = NULL;
     if (why) {
-        fail(l, false, why);
+        link_fail(l, false, why);
         return;
     }
     struct redis_address to = l->addresses.at[l->attempt++ % l->addresses.count];
@@ -443,7 +212,7 @@ static void attempt(struct redis_link *l)
     int r = redis_resolve_start(l->loop, l->spec->where, l->spec->port, &l->addresses, on_resolved,
                                 l, &l->resolve);
     if (r)
-        fail(l, false, uv_strerror(r));
+        link_fail(l, false, uv_strerror(r));
 }
 
 static unsigned next_wait(struct redis_link *l, bool broken)
@@ -458,8 +227,8 @@ static unsigned next_wait(struct redis_link *l, bool broken)
     return wait - (unsigned)(clock_ns() / 1000 % (wait / 4));
 }
 
-/* Safe at any place: connections only close later, and what waits is told last. */
-static void fail(struct redis_link *l, bool broken, const char *why)
+/* What waits is told last, when all else is as it will be. */
+void link_fail(struct redis_link *l, bool broken, const char *why)
 {
     if (l->closing || l->state == LINK_DOWN)
         return;
@@ -470,17 +239,17 @@ static void fail(struct redis_link *l, bool broken, const char *why)
             redis_conn_close(l->half[i].conn);
         l->half[i].conn = NULL;
     }
-    say(l, LOG_WARN, l->why);
+    link_say(l, LOG_WARN, l->why);
     unsigned wait = next_wait(l, broken);
     l->up_since = 0;
     uv_update_time(l->loop);
     uv_timer_start(&l->timer, on_attempt_time, wait, 0);
-    lose_all(l);
+    link_lose_all(l);
 }
 
 void redis_link_reject(struct redis_link *l, const char *why)
 {
-    fail(l, true, why);
+    link_fail(l, true, why);
 }
 
 /* --- open and close --- */
@@ -521,7 +290,7 @@ void redis_link_close(struct redis_link *l, void (*gone)(void *arg), void *arg)
         if (l->half[i].conn)
             redis_conn_close(l->half[i].conn);
     }
-    lose_all(l);
+    link_lose_all(l);
     uv_close((uv_handle_t *)&l->timer, on_timer_closed);
     uv_close((uv_handle_t *)&l->op_timer, on_timer_closed);
 }
