@@ -7,7 +7,7 @@
 #include <time.h>
 
 enum { BLOCK = 256 * 1024, LOOK = 64 }; /* bytes; allocations between looks at the clock */
-#define PATIENCE UINT64_C(3000000000)   /* ns of one page */
+#define PATIENCE UINT64_C(1000000000)   /* ns of one page */
 
 struct block {
     struct block *next;

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { HTML_ARENA = 96 << 20 }; /* bytes */
+enum { HTML_ARENA = 64 << 20 }; /* bytes */
 
 struct html; /* a parsed page */
 

@@ -197,8 +197,9 @@ static void go_on(struct many *m)
 static int64_t count_urls(mfj_value list)
 {
     mfj_iter it = mfj_iter_open(list);
+    mfj_value url;
     int64_t n = 0;
-    while (mfj_next(&it, NULL, NULL))
+    while (mfj_next(&it, NULL, &url))
         n++;
     return n;
 }

@@ -141,6 +141,7 @@ struct mf_mock {
     struct mock_buf saved;   /* what it wrote */
 
     struct mock_work *work; /* mock_work.c's; NULL: not needed yet */
+    struct mock_http *http; /* mock_http.c's; likewise */
 };
 
 /* The mock whose host a plugin was given. */
@@ -207,6 +208,8 @@ extern const struct mf_timer mock_timer; /* mock_timer.c */
 extern const struct mf_work mock_work;   /* mock_work.c */
 void mock_work_stop(mf_mock *m);
 void mock_work_release(mf_mock *m);
+extern const struct mf_http mock_http; /* mock_http.c */
+void mock_http_release(mf_mock *m);
 
 /* Strict JSON (RFC 8259), at most 64 levels; and UTF-8 (RFC 3629). */
 bool mock_json_valid(mf_bytes text);
