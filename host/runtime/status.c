@@ -24,6 +24,9 @@ static void write_counters(struct buf *b, const struct instance_counters *c)
     member(b, "cancelled", c->cancelled);
     member(b, "late", c->late);
     member(b, "slow", c->slow);
+    member(b, "hits", c->hits);
+    member(b, "misses", c->misses);
+    member(b, "shared", c->shared);
 }
 
 static void write_refused(struct buf *b, const struct instance_counters *c)
@@ -88,6 +91,9 @@ static struct instance_counters total_of(const struct instance *in)
         t.cancelled += c->cancelled;
         t.late += c->late;
         t.slow += c->slow;
+        t.hits += c->hits;
+        t.misses += c->misses;
+        t.shared += c->shared;
         for (int k = 0; k < REFUSED_REASONS; k++)
             t.refused[k] += c->refused[k];
     }
