@@ -7,11 +7,9 @@
 
 struct entry_metrics *metrics_make(struct instance *in, uint32_t entry)
 {
-    /* Where calls are counted for which there is no memory. */
-    static struct entry_metrics lost;
     struct entry_metrics *m = calloc(1, sizeof(*m));
     if (!m)
-        return &lost;
+        return &in->engine->uncounted;
     m->generations = 1;
     in->entry[entry].metrics = m;
     return m;
