@@ -2,7 +2,8 @@
  *
  * Around every entry into plugin code on the loop stand watchdog_enter() and
  * watchdog_leave(); entries do not nest.  What took longer than limits.loop_block is logged and
- * counted when it returns.  A thread of its own, made with the first plugin that
+ * counted when it returns; time in which the loop was ready to run and had no CPU is not held
+ * against the plugin.  A thread of its own, made with the first plugin that
  * is loaded, looks on from outside: a plugin that holds the loop for a second is
  * named while it still holds it.  That thread sleeps for good when no plugin is entered.
  *
@@ -33,6 +34,11 @@ enum plugin_entry {
     IN_CALLBACK
 };
 
+/* How long the loop had waited for a CPU by a time; good for entries from that time on. */
+struct cpu_baseline {
+    uint64_t at, waited; /* ns */
+};
+
 struct watchdog {
     /* Written by the loop, read by the thread; `entered` 0: in no plugin.  What they point to is
      * read only under `lock`, see watchdog_forget(). */
@@ -46,6 +52,9 @@ struct watchdog {
     pthread_t thread;
     bool started;
     bool stopping; /* under lock */
+    int cpu_wait;  /* cpu_wait_open() of the loop */
+    /* Under lock; the newer one second.  The first is good for the entry that is under way. */
+    struct cpu_baseline base[2];
 };
 
 /* Makes the thread unless there is one.  Without it (no memory) the host serves on, and says so. */

@@ -7,6 +7,8 @@ import os
 import re
 import select
 import shutil
+import subprocess
+import sys
 import time
 import unittest
 
@@ -237,8 +239,47 @@ def check_watchdog(control=None):
             s.echo()
 
 
+class BusyCpu:
+    """So many loops that do nothing else, on one CPU."""
+
+    def __init__(self, count):
+        self.cpu = min(os.sched_getaffinity(0))
+        self.loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"],
+                                       preexec_fn=lambda: os.sched_setaffinity(0, {self.cpu}))
+                      for _ in range(count)]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for p in self.loops:
+            p.kill()
+            p.wait()
+
+
+def check_starvation(control=None):
+    """A plugin that waits for a CPU is not one that holds the loop; one that sleeps is."""
+    with Host(control) as f:
+        f.add_bad("burns_loop").add_bad("holds_loop")
+        with f.serve() as s:
+            s.call("burns_loop")
+            s.call("holds_loop")
+            must(plugin(s, "holds_loop")["loopBlocks"] == 1, plugin(s, "holds_loop"))
+            with BusyCpu(8) as busy:
+                os.sched_setaffinity(s.process.pid, {busy.cpu})   # the loop's thread alone
+                for _ in range(5):
+                    must(not s.call("burns_loop").get("isError"), "a plugin that did nothing wrong is refused")
+                for _ in range(2):
+                    s.call("holds_loop")
+                burns, holds = plugin(s, "burns_loop"), plugin(s, "holds_loop")
+            must(burns["loopLongestUs"] > 50000, "the CPU was not busy", burns)
+            must(burns["loopBlocks"] == 0 and burns["breaker"]["state"] == "closed", burns)
+            must(holds["loopBlocks"] == 3 and holds["breaker"]["state"] == "open", holds)
+
+
 CHECKS = {"queue": check_queue, "timeout": check_timeout, "queue_wait": check_queue_wait,
-          "rate": check_rate, "breaker": check_breaker, "watchdog": check_watchdog}
+          "rate": check_rate, "breaker": check_breaker, "watchdog": check_watchdog,
+          "starvation": check_starvation}
 
 
 class Limits(unittest.TestCase):
