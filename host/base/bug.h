@@ -29,13 +29,14 @@ char *xstrndup(const char *s, size_t n) __attribute__((malloc, returns_nonnull))
 #ifdef MANIFOLD_CONTROLS
 int protection_off(const char *name);
 #elif defined(MANIFOLD_BARE)
-/* What the limits cost is measured against a build without them (bench/limits.py). */
+/* What limits and reload cost is measured against a build without (bench/limits.py, reload.py). */
 #define protection_off(name)                                                        \
     (!__builtin_strcmp(name, "permits") || !__builtin_strcmp(name, "queue") ||      \
      !__builtin_strcmp(name, "queue_wait") || !__builtin_strcmp(name, "timeout") || \
      !__builtin_strcmp(name, "rate") || !__builtin_strcmp(name, "breaker") ||       \
      !__builtin_strcmp(name, "watchdog") || !__builtin_strcmp(name, "metrics") ||   \
-     !__builtin_strcmp(name, "clock") || !__builtin_strcmp(name, "threads"))
+     !__builtin_strcmp(name, "clock") || !__builtin_strcmp(name, "threads") ||       \
+     !__builtin_strcmp(name, "builder"))
 #else
 #define protection_off(name) 0
 #endif
