@@ -100,11 +100,8 @@ struct series_set *services_series(struct services *s)
 int services_open(uv_loop_t *loop, const struct settings *settings, struct services **ret,
                   struct err *e)
 {
-    static char name_space[] = "manifold";
-    static const struct cache_spec spec = {
-        .memory = 64 << 20, .name_space = name_space, .timeout = 50000000};
     struct services *s = xcalloc(1, sizeof(*s));
-    int r = cache_open(loop, &spec, &s->cache, e);
+    int r = cache_open(loop, &settings->cache, &s->cache, e);
     if (r) {
         free(s);
         return r;
