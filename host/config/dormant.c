@@ -15,7 +15,6 @@ static const char *const host_keys[] = {
     "defaults.worker.backoff",
     "defaults.worker.quarantine",
     "ceilings.worker",
-    "cache",
     "http",
     "unix",
 };

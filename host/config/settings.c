@@ -235,7 +235,6 @@ static int read_secrets(struct settings *s, const char *base, struct err *e)
     const struct expand x = {.doc = &s->doc, .host = true, .directory = base};
     json_ref secrets = lookup(&s->doc, "secrets", NULL);
     int r = check_secret(&x, lookup(&s->doc, "server", "state_key"), e);
-    r = r ? r : check_secret(&x, lookup(&s->doc, "cache", "password"), e);
     if (r || !secrets || !s->doc.json.node[secrets].count)
         return r;
     s->secret = calloc(s->doc.json.node[secrets].count, sizeof(*s->secret));
@@ -330,6 +329,8 @@ static int apply_file(struct settings *s, const char *base, struct err *e)
     }
     n = lookup(&s->doc, "lock", NULL);
     r = r || !n ? r : set_lock(s, n, base, e);
+    n = lookup(&s->doc, "cache", NULL);
+    r = r || !n ? r : cache_spec_read(&s->cache, &s->doc, n, base, e);
     n = lookup(&s->doc, "on_collision", NULL);
     s->collision_first = n && json_string_eq(&s->doc.json, n, STR("first"));
     n = lookup(&s->doc, "watch", NULL);
@@ -357,6 +358,7 @@ static void set_builtin(struct settings *s)
     s->log_slow = 1000000000u;
     s->metrics_window = 60000000000u;
     s->metrics_series = 10000;
+    s->cache = cache_spec_builtin();
     s->admin = true;
 }
 
@@ -414,6 +416,7 @@ void settings_free(struct settings *s)
     free(s->data);
     free(s->admin_path);
     free(s->lock_file);
+    cache_spec_release(&s->cache);
     for (uint32_t i = 0; i < s->secrets; i++)
         secret_unref(s->secret[i].value);
     free(s->secret);

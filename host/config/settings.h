@@ -8,6 +8,7 @@
 #define MANIFOLD_CONFIG_SETTINGS_H
 
 #include "base/log.h"
+#include "config/cache_spec.h"
 #include "config/document.h"
 #include "config/secret.h"
 #include "config/units.h"
@@ -49,20 +50,6 @@ struct instance_spec {
 
 enum lock_mode { LOCK_NONE, LOCK_WARN, LOCK_ENFORCE };
 
-enum cache_redis { CACHE_REDIS_NONE, CACHE_REDIS_TCP, CACHE_REDIS_UNIX };
-
-/* `cache`: see host/services/cache.h.  Strings: NUL-terminated, owned. */
-struct cache_spec {
-    uint64_t memory; /* bytes */
-    enum cache_redis redis;
-    char *where;       /* host name, address, or path of the socket; NULL: none */
-    uint16_t port;     /* CACHE_REDIS_TCP */
-    uint32_t database; /* CACHE_REDIS_TCP */
-    char *password;    /* NULL: none.  Never shown anywhere */
-    char *name_space;  /* in front of every key */
-    uint64_t timeout;  /* ns, of one operation */
-};
-
 /* http_client: of all requests that plugins make. */
 struct http_client_spec {
     uint32_t total, per_host;                /* at a time; per_host: of one plugin to one host */
@@ -103,16 +90,17 @@ struct settings {
     struct http_client_spec http_client;
     enum log_level log_level;
     enum log_format log_format;
-    uint64_t log_slow;           /* ns */
-    uint64_t metrics_window;     /* ns */
-    uint32_t metrics_series;     /* of all plugins together */
+    uint64_t log_slow;       /* ns */
+    uint64_t metrics_window; /* ns */
+    uint32_t metrics_series; /* of all plugins together */
+    struct cache_spec cache;
     char *data;                  /* owned; "~" expanded; parent of ${data} */
     bool admin;                  /* there is an admin socket */
     char *admin_path;            /* owned; "~" expanded; NULL: `auto`, named by pid */
     struct named_secret *secret; /* owned; `secrets` */
     uint32_t secrets;
     /* Keys that were given, checked, and have no effect in this build; for log, status and check:
-     * "lock.mode", "cache", "http", "unix", ...  Borrowed from a const table. */
+     * "lock.mode", "http", "unix", ...  Borrowed from a const table. */
     const char *dormant[32];
     uint32_t dormants;
     struct text_pool *texts; /* owned; strings that had escapes */

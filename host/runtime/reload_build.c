@@ -48,6 +48,11 @@ static int keep_fixed(struct settings *now, const struct settings *old, struct e
         note_fixed("limits.output");
         now->output = old->output;
     }
+    if (!cache_spec_same(&now->cache, &old->cache)) {
+        note_fixed("cache");
+        cache_spec_release(&now->cache);
+        now->cache = cache_spec_copy(&old->cache);
+    }
     if (now->calls != old->calls) {
         note_fixed("limits.calls");
         now->calls = old->calls;

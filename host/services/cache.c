@@ -3,11 +3,6 @@
 /* Ten years: Redis refuses times that its clock can't count to. */
 #define TTL_MAX (UINT64_C(10) * 366 * 24 * 3600 * 1000000000)
 
-static char *copy(const char *text)
-{
-    return text ? xstrndup(text, strlen(text)) : NULL;
-}
-
 __attribute__((format(printf, 1, 2))) static char *print(const char *fmt, ...)
 {
     char *text;
@@ -29,10 +24,7 @@ int cache_open(uv_loop_t *loop, const struct cache_spec *spec, struct cache **re
         return err_set(e, r, "the loop gives no handle for the cache: %s", uv_strerror(r));
     }
     c->loop = loop;
-    c->spec = *spec;
-    c->spec.where = copy(spec->where);
-    c->spec.password = copy(spec->password);
-    c->spec.name_space = copy(spec->name_space);
+    c->spec = cache_spec_copy(spec);
     c->sweep.data = c;
     list_init(&c->owed);
     arc4random_buf(c->self, sizeof(c->self));
@@ -313,11 +305,7 @@ static void free_when_gone(struct cache *c)
 {
     if (--c->handles)
         return;
-    if (c->spec.password)
-        explicit_bzero(c->spec.password, strlen(c->spec.password));
-    free(c->spec.where);
-    free(c->spec.password);
-    free(c->spec.name_space);
+    cache_spec_release(&c->spec);
     void (*closed)(void *) = c->closed;
     void *arg = c->closed_arg;
     free(c);

@@ -24,7 +24,8 @@ struct cache_flight;
 
 /* `spec` is copied.  Connecting begins; nothing waits for it.  0, or the loop's negative errno. */
 int cache_open(uv_loop_t *loop, const struct cache_spec *spec, struct cache **ret, struct err *e);
-/* What waits for Redis is told "miss" before this returns; every value has been released.  `done`
+/* What waits for Redis is told "miss" before this returns; values that are still held then stay,
+ * and are never given back.  `done`
  * runs once, on the loop, when the handles are closed and the memory is given back; not NULL. */
 void cache_close(struct cache *c, void (*done)(void *arg), void *arg);
 
@@ -76,6 +77,8 @@ enum cache_answer {
 /* `key` is borrowed for the call and at most CACHE_KEY_MAX bytes, else a miss. */
 enum cache_answer cache_get(struct cache_space *s, struct str key, struct cache_read *r,
                             struct cache_value *ret);
+/* The stamp of a miss that is seen now. */
+struct cache_stamp cache_stamp_now(const struct cache_space *s);
 /* done() will not run.  A read that is not on its way: nothing. */
 void cache_cancel(struct cache_read *r);
 /* One more cache_release() is needed for it. */

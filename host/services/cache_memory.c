@@ -340,12 +340,9 @@ void memory_count(const struct memory *m, struct memory_counters *ret)
 void memory_close(struct memory *m)
 {
     for (uint64_t i = 0; m->count.entries && i < m->slots; i++) {
-        while (m->slot[i]) {
-            BUG_ON(m->slot[i]->pins);
+        while (m->slot[i])
             unlink_entry(m, m->slot[i]);
-        }
     }
-    BUG_ON(m->bytes != m->fixed);
     free(m->slot);
     ghosts_release(&m->ghosts);
     free(m);

@@ -44,7 +44,7 @@ struct memory_counters {
 
 /* `bytes`: the bound, at least MEMORY_MIN.  NULL: no memory. */
 struct memory *memory_open(uint64_t bytes);
-/* Nothing is pinned any more. */
+/* What is pinned stays, and is never given back. */
 void memory_close(struct memory *m);
 
 struct memory_key memory_key(uint32_t space, struct str key);

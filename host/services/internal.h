@@ -18,9 +18,11 @@ struct results;
 struct series_set;
 struct series_group;
 struct notifier;
+struct cache_client;
 
 struct services {
     uv_loop_t *loop;
+    uv_thread_t loop_thread;
     struct http *http;
     struct cache *cache;
     struct results *results;
@@ -49,6 +51,7 @@ struct instance_services {
     struct http_instance http;
     struct series_group *series; /* set once, before the plugin gets the vtable */
     struct notifier *notifier;   /* the same */
+    struct cache_client *cache;  /* the same */
     struct instance_results results;
 };
 
@@ -64,12 +67,14 @@ struct service {
     const void *vtable;
 };
 
-const void *metrics_open(struct services *s, struct instance *in); /* metrics.c */
-const void *notify_open(struct services *s, struct instance *in);  /* notify.c */
-void notify_release(struct notifier *n);                           /* NULL is fine */
-extern const struct mf_timer timer_vtable;                         /* timer.c */
-extern const struct mf_work work_vtable;                           /* work.c */
-extern const struct mf_files files_vtable;                         /* files.c */
+const void *metrics_open(struct services *s, struct instance *in);       /* metrics.c */
+const void *notify_open(struct services *s, struct instance *in);        /* notify.c */
+void notify_release(struct notifier *n);                                 /* NULL is fine */
+const void *cache_open_service(struct services *s, struct instance *in); /* cache_service.c */
+void cache_release_service(struct cache_client *c);                      /* NULL is fine */
+extern const struct mf_timer timer_vtable;                               /* timer.c */
+extern const struct mf_work work_vtable;                                 /* work.c */
+extern const struct mf_files files_vtable;                               /* files.c */
 
 /* The files that the instance may use, in its services; files_open.c. */
 const void *files_open_service(struct services *s, struct instance *in);

@@ -7,6 +7,7 @@
 enum { LEAVE_MS = 1000 };
 
 static const struct service table[] = {
+    {.id = "manifold.cache/1", .open = cache_open_service},
     {.id = "manifold.http/1", .open = http_extension},
     {.id = "manifold.metrics/1", .open = metrics_open},
     {.id = "manifold.notify/1", .open = notify_open},
@@ -52,6 +53,7 @@ static void release(void *arg, struct instance *in)
     files_leave(in->services->files, s->closing ? LEAVE_MS : 0);
     http_instance_release(&in->services->http);
     notify_release(in->services->notifier);
+    cache_release_service(in->services->cache);
     free(in->services);
     in->services = NULL;
 }
@@ -100,16 +102,14 @@ struct series_set *services_series(struct services *s)
 int services_open(uv_loop_t *loop, const struct settings *settings, struct services **ret,
                   struct err *e)
 {
-    static char name_space[] = "manifold";
-    static const struct cache_spec spec = {
-        .memory = 64 << 20, .name_space = name_space, .timeout = 50000000};
     struct services *s = xcalloc(1, sizeof(*s));
-    int r = cache_open(loop, &spec, &s->cache, e);
+    int r = cache_open(loop, &settings->cache, &s->cache, e);
     if (r) {
         free(s);
         return r;
     }
     s->loop = loop;
+    s->loop_thread = uv_thread_self();
     s->data = xstrndup(settings->data, strlen(settings->data));
     s->http = http_new(loop, &settings->http_client);
     pthread_mutex_init(&s->lock, NULL);
