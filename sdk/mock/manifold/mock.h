@@ -29,11 +29,11 @@
  * time, for threads.
  *
  * Services.  extension() gives timer/1 (on the fake clock) and work/1 (on real
- * threads, 8 at most and 4 for one each()), and http/1 by a script (mock_http.h).  Operations keep the promises of op.h:
- * they begin and end, and call the plugin back, only inside mf_mock_advance(),
- * mf_mock_run(), mf_mock_close() and the functions whose name begins with
- * mf_mock_wait.  So between two of these nothing happens on the loop, and a test
- * can look at what there is.
+ * threads, 8 at most and 4 for one each()), and http/1 by a script (mock_http.h).
+ * Operations keep the promises of op.h: they begin and end, and call the plugin
+ * back, only inside mf_mock_advance(), mf_mock_run(), mf_mock_close() and the
+ * functions whose name begins with mf_mock_wait.  So between two of these nothing
+ * happens on the loop, and a test can look at what there is.
  *
  * Threads.  All functions here are for one thread, the test's, which is the loop
  * of the plugin: cancel(), quiesce(), close(), callbacks of operations and call()
