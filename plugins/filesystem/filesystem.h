@@ -77,7 +77,7 @@ typedef bool tool_fn(struct job *j, struct text *out);
 tool_fn tool_read_text, tool_read_media, tool_read_multiple, tool_write, tool_edit,
     tool_create_directory, tool_list, tool_list_sizes, tool_tree, tool_move, tool_search, tool_info,
     tool_allowed;
-/* The resource template file://{+path}{?offset,length}; it finishes the call itself. */
+/* The resource template range://{offset}/{length}{+path}; it finishes the call itself. */
 void resource_range(struct job *j);
 
 #endif

@@ -1,20 +1,14 @@
-/* range.c - resource file://{+path}{?offset,length}: a part of a file as bytes, so that a file of
+/* range.c - resource range://{offset}/{length}{+path}: a part of a file as bytes, so that a file of
  * any size can be read with no more memory than one part takes. */
 #include <stdlib.h>
 
 #include "read.h"
 
-enum { LENGTH = 64 << 10 }; /* without `length` */
-
-/* A variable of the template as a number: `otherwise` when it is not there. */
-static bool number(struct job *j, const char *name, uint64_t otherwise, uint64_t *ret)
+/* A variable of the template as a number. */
+static bool number(struct job *j, const char *name, uint64_t *ret)
 {
-    char text[24];
+    char text[24], *end = NULL;
     mf_status s = mfj_cstring(mfj_get(j->args, name), text, sizeof(text));
-    *ret = otherwise;
-    if (s == MF_ENOENT || (s == MF_OK && *text == 0))
-        return true;
-    char *end = NULL;
     if (s == MF_OK && *text >= '0' && *text <= '9' && strlen(text) < 19)
         *ret = strtoull(text, &end, 10);
     return (end != NULL && *end == 0) ||
@@ -50,8 +44,7 @@ void resource_range(struct job *j)
     struct text path = TEXT_INIT(MESSAGE_MAX);
     struct place p = {0};
     uint64_t offset, length;
-    bool good =
-        have_roots(j) && number(j, "offset", 0, &offset) && number(j, "length", LENGTH, &length);
+    bool good = have_roots(j) && number(j, "offset", &offset) && number(j, "length", &length);
     if (good && !arg_text(j, mfj_get(j->args, "path"), &path))
         good = fail(j, "The path is too long");
     good = good && place_find(j, text_bytes(&path), &p);

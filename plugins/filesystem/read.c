@@ -20,8 +20,7 @@ static bool fail_too_long(struct job *j, const struct place *p, uint64_t bytes)
 {
     return fail(j,
                 "%s: %llu bytes are more than the %lld that can be read at once; use head or tail "
-                "of read_text_file, or read a part as resource "
-                "file://PATH?offset=BYTES&length=BYTES",
+                "of read_text_file, or read parts as resource range://OFFSET/LENGTH/PATH",
                 text_string(&p->real), (unsigned long long)bytes, (long long)j->fs->max_read);
 }
 
@@ -105,6 +104,8 @@ static bool read_head(struct job *j, const struct place *p, double lines, struct
     struct text raw = TEXT_INIT((size_t)j->fs->max_read);
     mf_file file;
     mf_stat st;
+    if (lines < 0 && p->exists)
+        return true; /* no line is fewer than that */
     if (!read_open(j, p, "open", &file, &st))
         return false;
     size_t found = 0, before;

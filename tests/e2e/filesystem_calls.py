@@ -185,7 +185,7 @@ class Calls:
                          self.root + "/link-dangling", self.root + "/link-dangling/x",
                          self.root + "/" + "n" * 300, self.root + "/" + "d/" * 200, "..", "../second/there.txt")
 
-    def path(self, kinds="fdl", missing=0.1, bad=0.12):
+    def path(self, kinds="fdl", missing=0.08, bad=0.08):
         if self.chance(bad):
             return self.bad()
         if self.chance(missing):
@@ -250,9 +250,8 @@ class Calls:
             new = self.pick("", "TWO", "new line\n", "a\nb\nc", "    return 3\n        # more\n    x", "x\r\ny", "\u4e2d",
                             "```\ncode", "def g(y):\n    while y:\n        y -= 1\n    return y", "\n\n", "  indented\n  twice")
             edits.append({"oldText": old, "newText": new})
-        args = {"path": self.path("f") if self.chance(0.1) else self.spelled(name), "edits": edits}
-        if args["path"].endswith("bad-utf8"):
-            args["path"] = self.spelled("plain.txt")
+        # Bytes that are no text are not edited here, and are spoiled there: a difference by design.
+        args = {"path": self.path("l") if self.chance(0.1) else self.spelled(name), "edits": edits}
         if self.chance(0.4):
             args["dryRun"] = self.chance(0.8)
         return "edit_file", args
@@ -277,6 +276,8 @@ class Calls:
 
     def move(self):
         source = self.path("fl", missing=0.1)
+        if source in ("", "/", "..", self.base + "/second", self.base + "/second-real"):
+            source = self.spelled("plain.txt")  # moving what is granted: a difference by design
         target = self.path("fdl", missing=0.8, bad=0.08)
         return "move_file", {"source": source, "destination": target}
 

@@ -115,6 +115,10 @@ class Files:
             f.write(text)
         return self.at(name)
 
+    def read(self, name):
+        with open(os.path.join(self.path, name)) as f:
+            return f.read()
+
     def bad(self, plugin, to, bad=None):
         """All files of a bad plugin."""
         shutil.copytree(os.path.join(bad or BAD, plugin), self.directory(to), dirs_exist_ok=True)
