@@ -9,10 +9,9 @@ static struct instance_entry *entry_of(const struct call *c)
     return &c->instance->entry[c->entry];
 }
 
-/* call_start() has made it. */
 static struct instance_counters *count_of(const struct call *c)
 {
-    return &entry_of(c)->metrics->count;
+    return &metrics_of(c->instance, c->entry)->count;
 }
 
 /* --- answering --- */

@@ -170,7 +170,7 @@ START_TEST(lists_follow_the_catalogue)
     const char *before = say(q(LIST("1", "tools/list", MODERN)));
     ck_assert_ptr_nonnull(strstr(before, "tool000"));
     HAS("{'jsonrpc':'2.0','id':1,'method':'server/discover','params':{" MODERN "}}",
-        "'prompts':{}");
+        "'prompts':{'listChanged':true}");
     uint32_t manifests = client.host.manifests;
     client.host.manifests = 0;
     struct problems problems = {0};
