@@ -137,8 +137,6 @@ bool engine_free(struct engine *en)
     table_release(en);
     free(en->deadlines.heap);
     window_release(&en->window);
-    histogram_release(&en->uncounted.queue_wait);
-    histogram_release(&en->uncounted.duration);
     ops_release(&en->ops);
     pthread_mutex_destroy(&en->posts.lock);
     result_docs_release();

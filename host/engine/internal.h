@@ -176,7 +176,6 @@ struct engine {
     uint64_t
         now; /* the last reading of the clock: on arrival, after an entry, per batch of posts */
     struct window window;
-    struct entry_metrics uncounted; /* of entries for which there was no memory */
     struct list instances;
     bool stopping, stopped;
     uv_timer_t stop_timer;
@@ -237,7 +236,7 @@ void gate_held(struct instance *in);
 
 /* --- metrics.c --- */
 
-/* Made at the first call: an idle plugin has none.  Never NULL. */
+/* Made at the first call: an idle plugin has none. */
 struct entry_metrics *metrics_make(struct instance *in, uint32_t entry);
 static inline struct entry_metrics *metrics_of(struct instance *in, uint32_t entry)
 {
