@@ -124,8 +124,10 @@ bool call_request_fits(struct instance *in, uint32_t entry, size_t bytes, struct
 void call_count_misfit(struct instance *in, uint32_t entry);
 /* Nobody waits any more: done() will not run, the user pointer is forgotten. */
 void call_cancel(struct call *c);
-/* Runs p on the loop, in order.  False: the loop is gone, and p was not taken.  Any thread. */
+/* Runs p on the loop, in order, also with the ends of calls.  False: the loop is gone, and p was
+ * not taken.  Any thread. */
 bool engine_post(struct engine *en, struct post *p);
+bool engine_on_loop(const struct engine *en);
 
 /* --- for results.h, which answers in place of calls --- */
 

@@ -70,6 +70,11 @@ bool post_send(struct post_queue *q, struct post *p)
     return taken;
 }
 
+bool engine_on_loop(const struct engine *en)
+{
+    return on_loop(en);
+}
+
 bool engine_post(struct engine *en, struct post *p)
 {
     return post_send(&en->posts, p);

@@ -7,6 +7,8 @@
 #include "base/list.h"
 #include "runtime/host.h"
 #include "runtime/process.h"
+#include "services/cache.h"
+#include "services/http.h"
 #include "services/series.h"
 
 /* --- figures.c: what perf://metrics and Prometheus are told --- */
@@ -15,11 +17,14 @@ struct figures {
     struct window_view window;
     struct process_figures process;
     struct series_usage series;
-    double up, cpu; /* seconds; processors in use, on average over the window */
+    struct cache_counters cache;
+    const struct http_counters *http;
+    double up, cpu;   /* seconds; processors in use, on average over the window */
+    double hit_ratio; /* of the cache, over the window; negative: it was not asked */
     uint32_t connections, subscriptions;
 };
 void figures_take(const struct host *h, struct figures *ret);
-/* For engine_measure(). */
+/* For engine_measure(); arg: the host. */
 void figures_levels(void *arg, uint64_t ret[WINDOW_LEVELS]);
 
 /* Of one plugin, its draining generations included. */
@@ -28,6 +33,7 @@ struct plugin_figures {
     const char *name;
     uint32_t running, queued, orphans, operations;
     struct series_usage series;
+    const struct http_counters *http; /* of the one that serves; NULL: none */
 };
 /* Calls `one` for each plugin that has an instance. */
 void figures_each_plugin(const struct host *h,
@@ -91,6 +97,11 @@ void catalogue_free(struct catalogue *c);
 void manifest_note(const struct manifest *m, const char *name);
 /* One line for all that ask for isolation. */
 void host_note_isolation(const struct host *h);
+
+/* Parts of exposition_write(): exposition_entries.c, exposition_services.c. */
+void exposition_entries(struct buf *b, struct buf *labels, const struct host *h);
+void exposition_services(struct buf *b, struct buf *labels, const struct host *h,
+                         const struct figures *f);
 
 /* --- notices.c: telling the listeners --- */
 

@@ -3,6 +3,7 @@
 #include "runtime/internal.h"
 
 #include <stdlib.h>
+#include "services/results.h"
 
 enum { LISTS_AFTER = 100, UPDATES_EVERY = 50, RETRY_AFTER = 100 }; /* milliseconds */
 
@@ -92,6 +93,7 @@ void notices_updated(void *arg, struct instance *in, struct str uri)
 {
     struct host *h = arg;
     struct notices *n = notices_open(h);
+    results_drop(services_results(h->services), in, uri);
     if (!n || !serves(h->catalogue, in, uri))
         return;
     list_each (it, &h->listeners) {

@@ -19,11 +19,6 @@ static void seconds(struct buf *b, const char *key, uint64_t ns)
     member(b, key, (double)ns / 1e9);
 }
 
-static void null_member(struct buf *b, const char *key)
-{
-    buf_printf(b, ",\"%s\":null", key);
-}
-
 static uint64_t failed(const struct instance_counters *c)
 {
     return c->errors + c->timeouts + c->refusals;
@@ -53,13 +48,18 @@ static void write_entry(struct buf *b, const struct entry *en, const struct entr
     const struct instance_counters *c = &m->count;
     json_write_string(b, en->node.key);
     buf_printf(b, ":{\"%s\":%" PRIu64, total, c->calls);
-    member(b, "success_rate", 1 - (double)failed(c) / (double)c->calls);
+    member(b, "success_rate", c->calls ? 1 - (double)failed(c) / (double)c->calls : 1);
     write_durations(b, &m->duration);
     member(b, "errors", (double)c->errors);
     member(b, "timeouts", (double)c->timeouts);
     member(b, "refusals", (double)c->refusals);
     member(b, "cancelled", (double)c->cancelled);
     member(b, "slow", (double)c->slow);
+    if (en->spec->cached) {
+        member(b, "cache_hits", (double)c->hits);
+        member(b, "cache_misses", (double)c->misses);
+        member(b, "cache_shared", (double)c->shared);
+    }
     buf_byte(b, '}');
 }
 
@@ -74,7 +74,7 @@ static void write_kind(struct buf *b, const struct catalogue *c, enum entry_kind
     for (uint32_t i = 0; i < c->count[kind]; i++) {
         const struct entry *en = &c->entry[kind][i];
         const struct entry_metrics *m = metrics_of(en);
-        if (!m || !m->count.calls)
+        if (!m || !(m->count.calls + m->count.hits + m->count.shared))
             continue;
         buf_printf(b, "%s", *comma);
         write_entry(b, en, m, total);
@@ -215,7 +215,10 @@ static void write_window(struct buf *b, const struct figures *f)
     seconds(b, "median_response_time", w->p50);
     seconds(b, "p95_response_time", w->p95);
     seconds(b, "p99_response_time", w->p99);
-    null_member(b, "cache_hit_rate");
+    if (f->hit_ratio < 0)
+        buf_lit(b, ",\"cache_hit_rate\":null");
+    else
+        member(b, "cache_hit_rate", f->hit_ratio);
     member(b, "cpu_usage", f->cpu * 100);
 }
 
@@ -231,6 +234,25 @@ static void write_process(struct buf *b, const struct figures *f)
     member(b, "subscriptions", f->subscriptions);
 }
 
+static void write_services(struct buf *b, const struct figures *f)
+{
+    const struct cache_counters *c = &f->cache;
+    const struct http_counters *t = f->http;
+    buf_printf(b, ",\"cache\":{\"redis\":\"%s\"", cache_link_name(c->link));
+    member(b, "memory_hits", (double)c->all.memory_hits);
+    member(b, "redis_hits", (double)c->all.redis_hits);
+    member(b, "misses", (double)c->all.misses);
+    member(b, "entries", (double)c->entries);
+    member(b, "bytes", (double)c->bytes);
+    member(b, "memory", (double)c->memory);
+    member(b, "evictions", (double)c->evictions);
+    buf_printf(b, "},\"http_client\":{\"active\":%u,\"waiting\":%u", t->active, t->waiting);
+    member(b, "requests", (double)t->requests);
+    member(b, "errors", (double)t->errors);
+    member(b, "connections_opened", (double)t->connections);
+    buf_byte(b, '}');
+}
+
 void perf_write(const struct host *h, struct buf *b)
 {
     struct figures f;
@@ -243,6 +265,7 @@ void perf_write(const struct host *h, struct buf *b)
     member(b, "error_count", (double)f.window.all_failed);
     write_window(b, &f);
     write_process(b, &f);
+    write_services(b, &f);
     write_called(b, h->catalogue);
     write_errors(b, h->catalogue);
     buf_lit(b, ",\"plugins\":{");

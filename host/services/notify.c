@@ -1,4 +1,6 @@
-/* manifold.notify/1: what a plugin says has changed, on its way from any thread to the loop. */
+/* manifold.notify/1: what a plugin says has changed, on its way from any thread to the loop.  There
+ * it is known at once, so that whoever gets the answer of a call finds what the call has changed.
+ */
 #include "services/internal.h"
 
 #include "base/map.h"
@@ -41,10 +43,23 @@ static void notifier_free(struct notifier *n)
 
 /* --- to the loop --- */
 
+static void tell_updated(const struct notifier *n, struct instance *in, struct str uri)
+{
+    const struct services_listener *l = &n->services->listener;
+    if (l->updated)
+        l->updated(l->arg, in, uri);
+}
+
+static void tell_lists(const struct notifier *n, struct instance *in, unsigned kinds)
+{
+    const struct services_listener *l = &n->services->listener;
+    if (kinds && l->lists_changed)
+        l->lists_changed(l->arg, in, kinds);
+}
+
 static void on_post(struct post *p)
 {
     struct notifier *n = container_of(p, struct notifier, post);
-    const struct services_listener *l = &n->services->listener;
     struct list told;
     list_init(&told);
     pthread_mutex_lock(&n->lock);
@@ -62,12 +77,10 @@ static void on_post(struct post *p)
     }
     for (struct list *it; (it = list_pop(&told));) {
         struct notice *notice = container_of(it, struct notice, in_notifier);
-        if (l->updated)
-            l->updated(l->arg, in, notice->node.key);
+        tell_updated(n, in, notice->node.key);
         free(notice);
     }
-    if (kinds && l->lists_changed)
-        l->lists_changed(l->arg, in, kinds);
+    tell_lists(n, in, kinds);
 }
 
 /* With the lock held. */
@@ -125,7 +138,8 @@ static mf_status add_notice(struct notifier *n, struct str uri)
 
 static mf_status resource_updated(const mf_host *h, mf_bytes bytes)
 {
-    struct notifier *n = instance_of_host(h)->services->notifier;
+    struct instance *in = instance_of_host(h);
+    struct notifier *n = in->services->notifier;
     struct str uri = {bytes.data, bytes.len};
     if (!uri.n || uri.n > MF_NOTIFY_URI_MAX)
         return MF_EINVAL;
@@ -134,6 +148,10 @@ static mf_status resource_updated(const mf_host *h, mf_bytes bytes)
         return MF_EINVAL;
     if (!spec->subscribe)
         return MF_ENOTSUP;
+    if (engine_on_loop(in->engine)) {
+        tell_updated(n, in, uri);
+        return MF_OK;
+    }
     pthread_mutex_lock(&n->lock);
     mf_status s = add_notice(n, uri);
     pthread_mutex_unlock(&n->lock);
@@ -145,9 +163,14 @@ static mf_status list_changed(const mf_host *h, uint32_t kind)
     static const unsigned kinds[] = {[MF_TOOL] = 1u << ENTRY_TOOL,
                                      [MF_RESOURCE] = 1u << ENTRY_RESOURCE | 1u << ENTRY_TEMPLATE,
                                      [MF_PROMPT] = 1u << ENTRY_PROMPT};
-    struct notifier *n = instance_of_host(h)->services->notifier;
+    struct instance *in = instance_of_host(h);
+    struct notifier *n = in->services->notifier;
     if (kind < MF_TOOL || kind > MF_PROMPT)
         return MF_EINVAL;
+    if (engine_on_loop(in->engine)) {
+        tell_lists(n, in, kinds[kind]);
+        return MF_OK;
+    }
     pthread_mutex_lock(&n->lock);
     n->kinds |= kinds[kind];
     post(n);

@@ -99,6 +99,18 @@ struct series_set *services_series(struct services *s)
     return set;
 }
 
+void services_cache_count(const struct services *s, struct cache_counters *ret)
+{
+    cache_count(s->cache, ret);
+}
+
+const struct http_counters *services_http_count(const struct services *s, const struct instance *in)
+{
+    if (!in)
+        return &s->http->count;
+    return in->services ? &in->services->http.count : NULL;
+}
+
 int services_open(uv_loop_t *loop, const struct settings *settings, struct services **ret,
                   struct err *e)
 {

@@ -12,6 +12,8 @@
 struct services;
 struct results;
 struct series_set;
+struct cache_counters;
+struct http_counters;
 
 /* Nothing is connected or loaded yet: that is done when the first plugin asks.  `settings` is
  * borrowed for this function only.  0, or negative errno with the sentence. */
@@ -43,5 +45,9 @@ struct results *services_results(struct services *s);
 
 /* The figures of plugins; NULL: none has any. */
 struct series_set *services_series(struct services *s);
+void services_cache_count(const struct services *s, struct cache_counters *ret);
+/* Of one plugin, in its life; `in` NULL: of all.  NULL: it has asked for no service yet. */
+const struct http_counters *services_http_count(const struct services *s,
+                                                const struct instance *in);
 
 #endif

@@ -138,6 +138,21 @@ class Resource(Base):
             self.assertTrue(0.9 <= p["window"] <= 1)
             self.assertEqual(p["request_count"], 20)
 
+    def test_cache_hits(self):
+        self.f.echo("p", edits={"    description: Echoes back the input string\n":
+                                "    description: Echoes back the input string\n    cache: { ttl: 1h }\n"})
+        with self.configured(plugins=(self.f.path + "/p",)) as s:
+            s.call("sleep", {"ms": 1})  # before the library is there the cache is not asked
+            self.assertIsNone(perf(s)["cache_hit_rate"])
+            for i in range(12):
+                s.echo("m%d" % (i % 3))
+            p = perf(s)
+            self.assertEqual(p["cache_hit_rate"], 0.75)
+            echo = p["tools"]["echo"]
+            self.assertEqual((echo["total_calls"], echo["cache_hits"], echo["cache_misses"]), (3, 9, 3))
+            self.assertEqual(p["cache"]["memory_hits"], 9)
+            self.assertEqual(p["request_count"], 13)
+
     def test_counts_go_on_through_a_reload(self):
         self.f.echo("p")
         with self.configured(plugins=(self.f.path + "/p",)) as s:
@@ -236,6 +251,22 @@ class Prometheus(Base):
             self.assertEqual(self.types["manifold_call_duration_seconds"], "histogram")
             self.assertEqual(self.types["manifold_calls"], "counter")
             self.assertEqual(self.of(found, "manifold_build_info", version=status(s)["server"]["version"]), 1)
+
+    def test_hits_of_the_cache(self):
+        self.f.echo("p", edits={"    description: Echoes back the input string\n":
+                                "    description: Echoes back the input string\n    cache: { ttl: 1h }\n"})
+        with self.configured(plugins=(self.f.path + "/p",)) as s:
+            s.call("sleep", {"ms": 1})
+            for _ in range(5):
+                s.echo("m")
+            found = self.read(s)
+            echo = {"plugin": "echo", "kind": "tool", "name": "echo"}
+            self.assertEqual(self.of(found, "manifold_call_hits_total", **echo), 4)
+            self.assertEqual(self.of(found, "manifold_call_misses_total", **echo), 1)
+            self.assertEqual(len(found["manifold_call_hits_total"]), 1)
+            self.assertEqual(self.of(found, "manifold_cache_memory_hits_total"), 4)
+            self.assertEqual(self.of(found, "manifold_window_cache_hit_ratio"), 0.8)
+            self.assertEqual(self.of(found, "manifold_cache_limit_bytes"), 64 << 20)
 
     def test_refusals_by_reason(self):
         with self.configured("plugins: { echo: { limits: { rate: 1/s } } }\n") as s:

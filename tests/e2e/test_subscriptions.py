@@ -94,9 +94,9 @@ class Legacy(Base):
                 self.assertEqual(say(s, uri=uri), "%d: 1" % answer, uri)
             for kind, answer in ((1, 0), (2, 0), (3, 0), (4, -1), (-1, -1)):
                 self.assertEqual(say(s, changed=kind), "%d: 1" % answer)
-            # On the loop nothing leaves before the call returns.
-            self.assertEqual(say(s, uri="tells://item/", many=300), "0: 256, -8: 44")
-            self.assertEqual(say(s, uri="tells://item/", many=300), "0: 256, -8: 44")
+            # The loop is waiting for that thread.
+            for threads, answer in ((0, "0: 300"), (1, "0: 256, -8: 44"), (1, "0: 256, -8: 44")):
+                self.assertEqual(say(s, uri="tells://item/", many=300, threads=threads), answer)
 
     def test_many_in_a_row_are_one(self):
         with serve(TELLS) as s:
@@ -124,6 +124,23 @@ class Legacy(Base):
             s.other.clear()
             say(s, uri="tells://watched")
             until(s, updated("tells://watched"))
+
+    def test_what_was_kept_of_it_is_dropped(self):
+        with Files() as f:
+            f.bad("tells", "p")
+            with open(f.path + "/p/tells.yaml") as m:
+                text = m.read()
+            f.write("p/tells.yaml", text.replace("subscribe: true }", "subscribe: true, cache: { ttl: 1h } }"))
+
+            def read(uri):
+                return s.request("resources/read", {"uri": uri})["result"]["contents"][0]["text"]
+            with serve(f.path + "/p") as s:
+                uris = ("tells://watched", "tells://item/1", "tells://item/2")
+                for i, uri in enumerate(uris):
+                    self.assertEqual([read(u) for u in uris], ["0"] * 3 if not i else seen)
+                    say(s, uri=uri, threads=i % 2)  # from the loop, and not
+                    seen = [read(u) for u in uris]
+                    self.assertEqual(seen, [str(k + 1) if k <= i else "0" for k in range(3)])
 
     def test_nobody_tells_of_what_another_serves(self):
         """Two plugins have one URI; the earlier serves it, the later one is not heard."""
@@ -248,7 +265,7 @@ class Listen(Base):
             self.assertEqual(len(got["params"]["notifications"]["resourceSubscriptions"]), 1024)
             self.assertIn("error", subscribe(s, "tells://watched"))
             # Each is told once; what the plugin was refused is not.
-            self.assertEqual(say(s, uri="tells://item/", many=1024), "0: 256, -8: 768")
+            self.assertEqual(say(s, uri="tells://item/", many=1024, threads=1), "0: 256, -8: 768")
             told = [s.other.pop(0) if s.other else s.recv() for _ in range(256)]
             self.assertEqual(told, [updated(u, "more") for u in uris[:256]])
             self.silent(s)

@@ -12,18 +12,19 @@ extern "C" {
 
 enum {
     MF_NOTIFY_URI_MAX = 2048,   /* bytes */
-    MF_NOTIFY_WAITING_MAX = 256 /* URIs of one instance on their way */
+    MF_NOTIFY_WAITING_MAX = 256 /* URIs of one instance on their way to the loop */
 };
 
 typedef struct mf_notify {
     uint32_t size;
     uint32_t flags; /* 0 */
     /* The content of this URI is another: notifications/resources/updated to every client that has
-     * subscribed to it.  Cheap and never waits; many in a row are told as one, and a client that
-     * does not read is told once it does, of the last state.  MF_EINVAL: no resource or template
-     * of this plugin's manifest has this URI, or it is too long.  MF_ENOTSUP: the manifest does
-     * not say `subscribe: true`.  MF_ELIMIT: MF_NOTIFY_WAITING_MAX others are on their way: try
-     * again later.  [any] */
+     * subscribed to it, and what the host has kept of it (`cache:`) is dropped.  Said before a call
+     * is finished it holds when the call's answer arrives.  Cheap and never waits; many in a row
+     * are told as one, and a client that does not read is told once it does, of the last state.
+     * MF_EINVAL: no resource or template of this plugin's manifest has this URI, or it is too long.
+     * MF_ENOTSUP: the manifest does not say `subscribe: true`.  MF_ELIMIT: MF_NOTIFY_WAITING_MAX
+     * others are on their way from other threads than the loop: try again later.  [any] */
     mf_status (*resource_updated)(const mf_host *host, mf_bytes uri);
     /* The list of MF_TOOL, MF_RESOURCE or MF_PROMPT should be read again:
      * notifications/KIND/list_changed to every client that hears of them, once for many within
