@@ -249,7 +249,9 @@ static void client_open(const char *yaml)
     client.source.path = (char *)"/nonexistent";
     client.source.trust = true;
     client.host.loop = &client.loop;
-    struct engine_options o = {.calls = 500};
+    ck_assert_msg(!services_open(&client.loop, client.host.settings, &client.host.services, &e),
+                  "%s", e.text);
+    struct engine_options o = {.calls = 500, .services = services_for_engine(client.host.services)};
     ck_assert_int_eq(engine_open(&client.loop, &o, &client.host.engine, &e), 0);
     if (yaml)
         client_load(yaml);
@@ -283,8 +285,13 @@ static void client_teardown(void)
     engine_stop(h->engine, 1000, client_on_stopped, NULL);
     while (!client.stopped)
         uv_run(&client.loop, UV_RUN_ONCE);
+    client.stopped = false;
+    services_close(h->services, client_on_stopped, NULL);
+    while (!client.stopped)
+        uv_run(&client.loop, UV_RUN_ONCE);
     uv_run(&client.loop, UV_RUN_DEFAULT);
     engine_free(h->engine);
+    services_free(h->services);
     catalogue_free(h->catalogue);
     for (uint32_t i = 0; i < h->manifests; i++)
         manifest_free(h->manifest[i]);

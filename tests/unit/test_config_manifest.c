@@ -937,13 +937,13 @@ END_TEST
 
 START_TEST(dormant_keys_are_those_that_were_written)
 {
-    static const char *const expected[] = {"catalogue.dynamic", "tools.cache", "grants.tcp"};
+    static const char *const expected[] = {"catalogue.dynamic", "tools.retry", "grants.tcp"};
     struct settings *s = settings_of(
         "manifold: 1\nplugins: {w: {grants: {tcp: {a: {}}, env: []}, reload: overlap}}\n", NULL, 0);
     struct manifest *m = read_with(
         s, &untrusted,
         H "reload: overlap\nlimits: {drain: 1s, timeout: 1s}\ncatalogue: {dynamic: true, ttl: 1s}\n"
-          "tools: [{name: a}, {name: b, cache: {ttl: 1s}}, {name: c, cache: {ttl: 1s}}]\n"
+          "tools: [{name: a}, {name: b, retry: safe}, {name: c, retry: safe}]\n"
           "resources: [{name: r, uri: \"a:b\", subscribe: true}]\n");
     ck_assert_uint_eq(m->dormants, 3);
     for (uint32_t i = 0; i < 3; i++)
