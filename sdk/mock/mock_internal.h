@@ -140,8 +140,11 @@ struct mf_mock {
     bool saving, saved_over; /* save() is on the stack; it wrote more than fits */
     struct mock_buf saved;   /* what it wrote */
 
-    struct mock_work *work; /* mock_work.c's; NULL: not needed yet */
-    struct mock_http *http; /* mock_http.c's; likewise */
+    /* Each its file's; NULL: not needed yet. */
+    struct mock_work *work;
+    struct mock_http *http;
+    struct mock_metrics *metrics;
+    struct mock_notices *notices;
 };
 
 /* The mock whose host a plugin was given. */
@@ -204,6 +207,10 @@ const void *mock_service_find(const char *id);
 void mock_services_stop(mf_mock *m);
 void mock_services_release(mf_mock *m);
 
+extern const struct mf_metrics mock_metrics; /* mock_metrics.c */
+void mock_metrics_release(mf_mock *m);
+extern const struct mf_notify mock_notify; /* mock_notify.c */
+void mock_notify_release(mf_mock *m);
 extern const struct mf_timer mock_timer; /* mock_timer.c */
 extern const struct mf_work mock_work;   /* mock_work.c */
 void mock_work_stop(mf_mock *m);

@@ -2,6 +2,8 @@
 #include "mock_internal.h"
 
 #include <manifold/http.h>
+#include <manifold/metrics.h>
+#include <manifold/notify.h>
 #include <manifold/timer.h>
 #include <manifold/work.h>
 
@@ -9,6 +11,8 @@
 
 static const struct mock_service services[] = {
     {MF_EXT_HTTP, &mock_http, NULL, mock_http_release},
+    {MF_EXT_METRICS, &mock_metrics, NULL, mock_metrics_release},
+    {MF_EXT_NOTIFY, &mock_notify, NULL, mock_notify_release},
     {MF_EXT_TIMER, &mock_timer, NULL, NULL},
     {MF_EXT_WORK, &mock_work, mock_work_stop, mock_work_release},
 };

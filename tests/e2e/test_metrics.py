@@ -10,7 +10,7 @@ import unittest
 
 import harness
 from harness import Server, modern
-from support import BAD, Files, from_pip, scaled, serve, status, text_of
+from support import BAD, HERE, Files, from_pip, scaled, serve, status, text_of
 
 PARSER = "prometheus-client==0.26.0"
 SECONDS = [f * 10 ** e for e in range(-6, 2) for f in (1, 2.5, 5)] + [100]
@@ -275,6 +275,25 @@ class Prometheus(Base):
             found = self.read(s)
             self.assertEqual(self.of(found, "manifold_call_refusals_total", plugin="echo", kind="tool",
                                      name="echo", reason="rate"), 4)
+
+    def test_the_documentation_has_them_all(self):
+        with open(os.path.join(HERE, "..", "..", "docs", "operators.md")) as f:
+            page = f.read().split("\n## Metrics\n")[1].split("\n## ")[0]
+        rows = [l for l in page.splitlines() if l.startswith("| `manifold_") or l.startswith("| `process_")]
+        told = set(re.findall(r"`((?:manifold|process)_[a-z_]+)`", "".join(rows)))
+        with self.configured() as s:
+            s.echo()
+            text = self.metrics(s)
+        found = set(re.findall(r"^# TYPE (\S+) ", text, re.M))
+        self.assertEqual(told - found, {"manifold_window_cache_hit_ratio"})  # nothing was looked up
+        self.assertEqual(found - told, set())
+        shown = set(re.findall(r"`([a-z_0-9]+)`", page))
+        with self.configured() as s:
+            s.echo()
+            s.request("resources/read", {"uri": "echo://greeting"})
+            p = perf(s)
+            for keys in (p, p["tools"]["echo"], p["resources"]["echo://greeting"], p["plugins"]["echo"], p["series"]):
+                self.assertEqual(set(keys) - shown - {"plugin_metrics"}, set())
 
     def test_figures_of_plugins(self):
         odd = "a\"b\\c\nd\u00e4{},= "

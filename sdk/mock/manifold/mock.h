@@ -211,6 +211,31 @@ typedef struct mf_mock_log {
  * no call is running. */
 size_t mf_mock_logs(mf_mock *m, const mf_mock_log **ret);
 
+/* ---- metrics/1 and notify/1 ----------------------------------------------- */
+
+typedef struct mf_mock_metric {
+    uint32_t kind;   /* MF_COUNTER, MF_GAUGE, MF_HISTOGRAM */
+    double value;    /* of a histogram: the sum            */
+    uint64_t count;  /* of a histogram, as are those below */
+    double min, max; /* 0 while it is empty                */
+} mf_mock_metric;
+
+/* What a series has come to, by the name that the plugin gave it (without the unit) and its labels
+ * in any order as "code=200,path=/a" (NULL: none).  1, and *ret; 0: there is no such series. */
+int mf_mock_metric_read(mf_mock *m, const char *name, const char *labels, mf_mock_metric *ret);
+
+/* How many series the plugin may have; at first 10,000.  Over it series() answers 0. */
+void mf_mock_set_series_limit(mf_mock *m, size_t series);
+
+typedef struct mf_mock_notice {
+    uint32_t kind; /* 0: a resource was updated; else the list that has changed: MF_TOOL, ... */
+    mf_bytes uri;  /* of the resource */
+} mf_mock_notice;
+
+/* What the plugin has said has changed, one by one; their number.  No manifest is read: every URI
+ * is taken.  ret as for mf_mock_logs(). */
+size_t mf_mock_notices(mf_mock *m, const mf_mock_notice **ret);
+
 /* What the plugin did against plugin.h, in sentences; their number.  ret as for
  * mf_mock_logs(). */
 size_t mf_mock_mistakes(mf_mock *m, const char *const **ret);
