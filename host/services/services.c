@@ -77,8 +77,21 @@ void services_settings(struct services *s, const struct settings *settings)
     pthread_mutex_unlock(&s->lock);
 }
 
+struct cache *services_cache(struct services *s)
+{
+    static char name_space[] = "manifold";
+    static const struct cache_spec spec = {
+        .memory = 64 << 20, .name_space = name_space, .timeout = 50000000};
+    struct err e;
+    if (!s->cache && !s->closing && cache_open(s->loop, &spec, &s->cache, &e))
+        log_error("%s", e.text);
+    return s->cache;
+}
+
 struct results *services_results(struct services *s)
 {
+    if (!s->results && services_cache(s))
+        s->results = results_new(s, s->calls);
     return s->results;
 }
 
@@ -93,20 +106,13 @@ struct series_set *services_series(struct services *s)
 int services_open(uv_loop_t *loop, const struct settings *settings, struct services **ret,
                   struct err *e)
 {
-    static char name_space[] = "manifold";
-    static const struct cache_spec spec = {
-        .memory = 64 << 20, .name_space = name_space, .timeout = 50000000};
+    (void)e;
     struct services *s = xcalloc(1, sizeof(*s));
-    int r = cache_open(loop, &spec, &s->cache, e);
-    if (r) {
-        free(s);
-        return r;
-    }
     s->loop = loop;
     s->data = xstrndup(settings->data, strlen(settings->data));
     s->http = http_new(loop, &settings->http_client);
     pthread_mutex_init(&s->lock, NULL);
-    s->results = results_new(s, settings->calls);
+    s->calls = settings->calls;
     services_settings(s, settings);
     *ret = s;
     return 0;
@@ -115,13 +121,19 @@ int services_open(uv_loop_t *loop, const struct settings *settings, struct servi
 static void on_results_closed(void *arg)
 {
     struct services *s = arg;
-    cache_close(s->cache, s->closed, s->closed_arg);
+    if (s->cache)
+        cache_close(s->cache, s->closed, s->closed_arg);
+    else
+        s->closed(s->closed_arg);
 }
 
 static void on_http_closed(void *arg)
 {
     struct services *s = arg;
-    results_close(s->results, on_results_closed, s);
+    if (s->results)
+        results_close(s->results, on_results_closed, s);
+    else
+        on_results_closed(s);
 }
 
 void services_close(struct services *s, void (*done)(void *arg), void *arg)
