@@ -9,8 +9,9 @@ static struct cache_get *get_of(struct op *op)
 
 struct cache_space *cache_client_space(struct cache_client *c)
 {
-    if (!c->space)
-        c->space = cache_space(c->services->cache, CACHE_VALUES, str_of(c->name));
+    struct cache *cache = c->space ? NULL : services_cache(c->services);
+    if (cache)
+        c->space = cache_space(cache, CACHE_VALUES, str_of(c->name));
     return c->space;
 }
 

@@ -24,8 +24,10 @@ struct services {
     uv_loop_t *loop;
     uv_thread_t loop_thread;
     struct http *http;
-    struct cache *cache;
-    struct results *results;
+    struct cache_spec cache_spec; /* owned */
+    struct cache *cache;          /* services_cache() makes it */
+    struct results *results;      /* services_results() makes it */
+    uint32_t calls;               /* limits.calls */
     pthread_mutex_t lock;
     struct series_set *series; /* under lock; NULL until a plugin asks for metrics/1 */
     uint32_t series_limit;     /* under lock */
@@ -57,6 +59,10 @@ struct instance_services {
 
 /* That of an instance, made when there is none; NULL: no memory.  Any thread. */
 struct instance_services *services_own(struct services *s, struct instance *in);
+
+/* Made when there is none; NULL: it can't be.  Loop thread. */
+struct cache *services_cache(struct services *s);
+struct results *services_results(struct services *s);
 
 /* One row a service. */
 struct service {

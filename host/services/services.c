@@ -86,8 +86,18 @@ void services_settings(struct services *s, const struct settings *settings)
     pthread_mutex_unlock(&s->lock);
 }
 
+struct cache *services_cache(struct services *s)
+{
+    struct err e;
+    if (!s->cache && !s->closing && cache_open(s->loop, &s->cache_spec, &s->cache, &e))
+        log_error("%s", e.text);
+    return s->cache;
+}
+
 struct results *services_results(struct services *s)
 {
+    if (!s->results && services_cache(s))
+        s->results = results_new(s, s->calls);
     return s->results;
 }
 
@@ -101,7 +111,10 @@ struct series_set *services_series(struct services *s)
 
 void services_cache_count(const struct services *s, struct cache_counters *ret)
 {
-    cache_count(s->cache, ret);
+    if (s->cache)
+        cache_count(s->cache, ret);
+    else
+        *ret = (struct cache_counters){.memory = s->cache_spec.memory};
 }
 
 const struct http_counters *services_http_count(const struct services *s, const struct instance *in)
@@ -114,18 +127,15 @@ const struct http_counters *services_http_count(const struct services *s, const 
 int services_open(uv_loop_t *loop, const struct settings *settings, struct services **ret,
                   struct err *e)
 {
+    (void)e;
     struct services *s = xcalloc(1, sizeof(*s));
-    int r = cache_open(loop, &settings->cache, &s->cache, e);
-    if (r) {
-        free(s);
-        return r;
-    }
     s->loop = loop;
     s->loop_thread = uv_thread_self();
     s->data = xstrndup(settings->data, strlen(settings->data));
     s->http = http_new(loop, &settings->http_client);
     pthread_mutex_init(&s->lock, NULL);
-    s->results = results_new(s, settings->calls);
+    s->calls = settings->calls;
+    s->cache_spec = cache_spec_copy(&settings->cache);
     services_settings(s, settings);
     *ret = s;
     return 0;
@@ -134,13 +144,19 @@ int services_open(uv_loop_t *loop, const struct settings *settings, struct servi
 static void on_results_closed(void *arg)
 {
     struct services *s = arg;
-    cache_close(s->cache, s->closed, s->closed_arg);
+    if (s->cache)
+        cache_close(s->cache, s->closed, s->closed_arg);
+    else
+        s->closed(s->closed_arg);
 }
 
 static void on_http_closed(void *arg)
 {
     struct services *s = arg;
-    results_close(s->results, on_results_closed, s);
+    if (s->results)
+        results_close(s->results, on_results_closed, s);
+    else
+        on_results_closed(s);
 }
 
 void services_close(struct services *s, void (*done)(void *arg), void *arg)
@@ -157,6 +173,7 @@ void services_free(struct services *s)
         return;
     http_free(s->http);
     results_free(s->results);
+    cache_spec_release(&s->cache_spec);
     free(s->data);
     series_set_free(s->series);
     pthread_mutex_destroy(&s->lock);
