@@ -56,6 +56,7 @@ class Run:
         self.errors = b""        # standard error
         self.log = ""
         self.marks = {}          # part of the session: allocations up to its end
+        self.stop_took = 0       # seconds from the end of its input to that of its output
         self.cut = False         # the output ended in mid-line
         self.sanitizer = False   # it could not start a thread of ours for want of memory
 
@@ -159,8 +160,10 @@ class Run:
             self.ask_status()
         if step.close:
             self.p.stdin.close()
+            closed = time.monotonic()
             if not self.wait(lambda: self.ended):
                 raise Wrong("hangs; answered: %s" % sorted(self.answers.by_id, key=str))
+            self.stop_took = time.monotonic() - closed
         self.marks[step.part] = self.read_report()
 
     def talk(self):

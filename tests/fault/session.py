@@ -81,6 +81,8 @@ UNDER_WAY = {52, 53}    # while a reload is made: of either generation
 HANDED_OVER = {51, 55, 57, 62}
 # Which reload must have made the answer what it is.
 AFTER_RELOAD = {54: 1, 55: 1, 64: 1, 65: 1, 56: 1, 57: 1, 59: 3, 62: 3}
+UNDER_WAY_AT_THE_END = {60}   # has GRACE seconds
+GRACE = 0.1
 NEVER = {61}            # cancelled, and never finished
 RELOADS = 3
 
