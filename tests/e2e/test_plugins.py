@@ -21,9 +21,10 @@ HELD = [c for c in CASES if c["result"] != "dies"]
 DIED = "of this the host dies in-process; only a worker can hold it"
 
 
-def start(*plugins, control=None, **kw):
+def start(*plugins, control=None, together=None, **kw):
     """The host on bad plugins and the bundled ones.  control: of the build with controls, "" with
-    all protections on, else without the named one."""
+    all protections on, else without the named one.  together: the Files in which they share one
+    directory, where they are more than a host takes directories."""
     if "crash_descriptor" in plugins:
         kw["report"] = "library_probe_main"  # a sanitizer sees what ends the probe
     if control is None:
@@ -32,6 +33,10 @@ def start(*plugins, control=None, **kw):
         where, bundled = support.controls_dir("bad"), support.controls_dir("plugins")
         kw.update(binary=CONTROLS, env={"MANIFOLD_WITHOUT": control})
     directories = [os.path.join(where, p) for p in dict.fromkeys(plugins)]
+    if together:
+        for d in directories:
+            together.bad(d, "all")
+        directories = [together.at("all")]
     return Server("--trust", plugins=directories + [bundled], **kw)
 
 
@@ -177,7 +182,7 @@ class Behaviour(unittest.TestCase):
         cases = [c for c in HELD for _ in range(min(c.get("times", 1), 3))
                  if c["plugin"] != "finishes_late"]
         echoes = support.scaled(4000)
-        with start(*[c["plugin"] for c in HELD]) as s:
+        with Files() as f, start(*[c["plugin"] for c in HELD], together=f) as s:
             pid = s.process.pid
             s.echo()
             calls, each = {}, echoes // len(cases)
