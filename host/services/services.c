@@ -86,6 +86,11 @@ void services_settings(struct services *s, const struct settings *settings)
     pthread_mutex_unlock(&s->lock);
 }
 
+struct cache *services_cache(struct services *s)
+{
+    return s->cache;
+}
+
 struct results *services_results(struct services *s)
 {
     return s->results;

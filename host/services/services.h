@@ -9,6 +9,7 @@
 
 #include "engine/engine.h"
 
+struct cache;
 struct services;
 struct results;
 struct series_set;
@@ -41,6 +42,8 @@ struct results *services_results(struct services *s);
 
 /* --- for status and metrics; loop thread --- */
 
+/* For cache.h. */
+struct cache *services_cache(struct services *s);
 /* The figures of plugins; NULL: none has any. */
 struct series_set *services_series(struct services *s);
 
