@@ -140,8 +140,9 @@ struct mf_mock {
     bool saving, saved_over; /* save() is on the stack; it wrote more than fits */
     struct mock_buf saved;   /* what it wrote */
 
-    struct mock_work *work; /* mock_work.c's; NULL: not needed yet */
-    struct mock_http *http; /* mock_http.c's; likewise */
+    struct mock_cache *cache; /* mock_cache.c's; NULL: not needed yet */
+    struct mock_work *work;   /* mock_work.c's; NULL: not needed yet */
+    struct mock_http *http;   /* mock_http.c's; likewise */
 };
 
 /* The mock whose host a plugin was given. */
@@ -208,6 +209,8 @@ extern const struct mf_timer mock_timer; /* mock_timer.c */
 extern const struct mf_work mock_work;   /* mock_work.c */
 void mock_work_stop(mf_mock *m);
 void mock_work_release(mf_mock *m);
+extern const struct mf_cache mock_cache; /* mock_cache.c */
+void mock_cache_release(mf_mock *m);
 extern const struct mf_http mock_http; /* mock_http.c */
 void mock_http_release(mf_mock *m);
 

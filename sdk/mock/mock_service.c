@@ -1,6 +1,7 @@
 /* mock_service.c - the services that every mock has; mf_mock_set_extension() overrides. */
 #include "mock_internal.h"
 
+#include <manifold/cache.h>
 #include <manifold/http.h>
 #include <manifold/timer.h>
 #include <manifold/work.h>
@@ -8,6 +9,7 @@
 #include <string.h>
 
 static const struct mock_service services[] = {
+    {MF_EXT_CACHE, &mock_cache, NULL, mock_cache_release},
     {MF_EXT_HTTP, &mock_http, NULL, mock_http_release},
     {MF_EXT_TIMER, &mock_timer, NULL, NULL},
     {MF_EXT_WORK, &mock_work, mock_work_stop, mock_work_release},
