@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include "json/writer.h"
+#include "services/cache.h"
 
 static void member(struct buf *b, const char *key, uint64_t value)
 {
@@ -217,6 +218,45 @@ static void write_retired(struct buf *b, const struct host *h)
     buf_byte(b, ']');
 }
 
+static void write_redis(struct buf *b, const struct cache_counters *c)
+{
+    buf_lit(b, ",\"redis\":{\"state\":");
+    json_write_string(b, str_of(cache_link_name(c->link)));
+    if (c->link_error)
+        text_member(b, "why", str_of(c->link_error));
+    member(b, "commands", c->commands);
+    member(b, "replies", c->replies);
+    member(b, "errors", c->errors);
+    member(b, "timeouts", c->timeouts);
+    member(b, "dropped", c->dropped);
+    member(b, "reconnects", c->reconnects);
+    member(b, "invalidationsIn", c->invalidations_in);
+    member(b, "pending", c->pending);
+    member(b, "owed", c->owed);
+    buf_byte(b, '}');
+}
+
+static void write_cache(struct buf *b, const struct host *h)
+{
+    struct cache_counters c;
+    services_cache_count(h->services, &c);
+    buf_printf(b, ",\"cache\":{\"memory\":%" PRIu64, c.memory);
+    member(b, "bytes", c.bytes);
+    member(b, "entries", c.entries);
+    member(b, "memoryHits", c.all.memory_hits);
+    member(b, "redisHits", c.all.redis_hits);
+    member(b, "misses", c.all.misses);
+    member(b, "sets", c.all.sets);
+    member(b, "deletes", c.all.deletes);
+    member(b, "prefixDeletes", c.all.prefix_deletes);
+    member(b, "evictions", c.evictions);
+    member(b, "expired", c.expired);
+    member(b, "invalidated", c.invalidated);
+    member(b, "refused", c.refused);
+    write_redis(b, &c);
+    buf_byte(b, '}');
+}
+
 void status_write(const struct host *h, struct buf *b)
 {
     buf_lit(b, "{\"server\":{\"name\":");
@@ -244,6 +284,7 @@ void status_write(const struct host *h, struct buf *b)
     }
     buf_byte(b, ']');
     write_retired(b, h);
+    write_cache(b, h);
     buf_lit(b, ",\"problems\":[");
     for (uint32_t i = 0; i < h->problems; i++) {
         if (i)

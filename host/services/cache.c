@@ -79,6 +79,8 @@ struct cache_space *cache_space(struct cache *c, enum cache_use use, struct str 
     s->log = print("%s:l%c:%s", c->spec.name_space, s->tag[0], s->tag + 1);
     s->all = (struct owed){.space = s, .what = OWED_ALL};
     map_add(&c->spaces, &s->in_cache, str_of(s->tag));
+    if (c->link)
+        remote_look(s);
     return s;
 }
 

@@ -58,6 +58,8 @@ static void look_reply(struct redis_op *op, const struct reply *r)
     free(container_of(op, struct remote_look, op));
     if (r->type == REPLY_STRING)
         remote_see_log(s, r->str);
+    else if (r->type == REPLY_NIL)
+        remote_see_log(s, STR_NONE);
     remote_is_fatal(s->cache, r);
 }
 
@@ -206,13 +208,17 @@ void remote_set(struct cache_space *s, const struct memory_key *k, const struct 
 static void on_up(void *user)
 {
     struct cache *c = user;
-    memory_delete_all(c->memory);
+    if (!protection_off("cache_flush"))
+        memory_delete_all(c->memory);
     cache_sweep(c);
-    for (size_t i = 0; i < c->spaces.slots; i++) {
-        for (struct map_node *n = c->spaces.slot[i]; n; n = n->next)
-            container_of(n, struct cache_space, in_cache)->epoch = 0;
-    }
     owed_pay(c);
+    for (size_t i = 0; i < c->spaces.slots; i++) {
+        for (struct map_node *n = c->spaces.slot[i]; n; n = n->next) {
+            struct cache_space *s = container_of(n, struct cache_space, in_cache);
+            s->epoch = 0;
+            remote_look(s);
+        }
+    }
 }
 
 static void on_message(void *user, struct str payload)

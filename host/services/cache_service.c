@@ -9,9 +9,10 @@ static struct cache_get *get_of(struct op *op)
 
 struct cache_space *cache_client_space(struct cache_client *c)
 {
+    const char *name = protection_off("cache_names") ? "all" : c->name;
     struct cache *cache = c->space ? NULL : services_cache(c->services);
     if (cache)
-        c->space = cache_space(cache, CACHE_VALUES, str_of(c->name));
+        c->space = cache_space(cache, CACHE_VALUES, str_of(name));
     return c->space;
 }
 

@@ -12,7 +12,8 @@ static void on_op_time(uv_timer_t *t)
 {
     struct redis_link *l = t->data;
     uint64_t now = clock_ns();
-    while (l->timely && l->timely->sent + l->spec->timeout <= now) {
+    while (l->timely && l->timely->sent + l->spec->timeout <= now &&
+           !protection_off("cache_timeout")) {
         struct redis_op *op = l->timely;
         l->timely = op->next;
         op->is_late = true;
@@ -23,7 +24,7 @@ static void on_op_time(uv_timer_t *t)
         }
     }
     uint64_t since = l->first && l->first->sent > l->heard ? l->first->sent : l->heard;
-    if (l->state == LINK_UP && l->first &&
+    if (l->state == LINK_UP && l->first && !protection_off("cache_timeout") &&
         (now - since >= SILENT_TIMEOUTS * l->spec->timeout || l->late_in_row >= SILENT_LATE))
         go_silent(l);
     arm(l);
@@ -38,7 +39,8 @@ static void arm(struct redis_link *l)
     uint64_t now = clock_ns();
     uint64_t due = (l->timely ? l->timely->sent : now) + l->spec->timeout;
     uv_update_time(l->loop);
-    uv_timer_start(&l->op_timer, on_op_time, due > now ? (due - now + 999999) / 1000000 : 0, 0);
+    /* Never 0: the loop runs such a timer again before it does anything else. */
+    uv_timer_start(&l->op_timer, on_op_time, due > now ? (due - now + 999999) / 1000000 : 1, 0);
 }
 
 struct redis_conn *redis_link_batch(struct redis_link *l)

@@ -137,6 +137,8 @@ int services_open(uv_loop_t *loop, const struct settings *settings, struct servi
     s->calls = settings->calls;
     s->cache_spec = cache_spec_copy(&settings->cache);
     services_settings(s, settings);
+    if (settings->cache.redis != CACHE_REDIS_NONE) /* an operator wants to see that it is there */
+        services_cache(s);
     *ret = s;
     return 0;
 }

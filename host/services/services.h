@@ -9,6 +9,7 @@
 
 #include "engine/engine.h"
 
+struct cache;
 struct services;
 struct series_set;
 struct cache_counters;

@@ -145,6 +145,7 @@ struct mf_mock {
     struct mock_http *http;
     struct mock_metrics *metrics;
     struct mock_notices *notices;
+    struct mock_cache *cache;
 };
 
 /* The mock whose host a plugin was given. */
@@ -215,6 +216,8 @@ extern const struct mf_timer mock_timer; /* mock_timer.c */
 extern const struct mf_work mock_work;   /* mock_work.c */
 void mock_work_stop(mf_mock *m);
 void mock_work_release(mf_mock *m);
+extern const struct mf_cache mock_cache; /* mock_cache.c */
+void mock_cache_release(mf_mock *m);
 extern const struct mf_http mock_http; /* mock_http.c */
 void mock_http_release(mf_mock *m);
 

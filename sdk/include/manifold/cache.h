@@ -26,9 +26,9 @@ typedef struct mf_cached {
 typedef void (*mf_cached_cb)(void *arg, const mf_cached *cached);
 
 enum {
-    /* For get(): of several that find nothing the first gets MF_ENOENT and is to set() the key; the
-     * others wait for that and get its value, or become the first when its call has ended without.
-     */
+    /* For get() of a call: of several calls that find nothing the first gets MF_ENOENT and is to
+     * set() the key; the others wait for that and get its value, or become the first when its call
+     * has ended without.  When the key is dropped meanwhile, what that set() brings is not kept. */
     MF_CACHE_LEASE = 1 << 0
 };
 

@@ -28,12 +28,14 @@
  * mf_mock_wait_progress(), mf_mock_wait_ops() and mf_mock_close() wait in real
  * time, for threads.
  *
- * Services.  extension() gives timer/1 (on the fake clock) and work/1 (on real
- * threads, 8 at most and 4 for one each()), and http/1 by a script (mock_http.h).
- * Operations keep the promises of op.h: they begin and end, and call the plugin
- * back, only inside mf_mock_advance(), mf_mock_run(), mf_mock_close() and the
- * functions whose name begins with mf_mock_wait.  So between two of these nothing
- * happens on the loop, and a test can look at what there is.
+ * Services.  extension() gives timer/1 (on the fake clock), work/1 (on real
+ * threads, 8 at most and 4 for one each()), cache/1 (each mock's own, its times
+ * on the fake clock, forgetting nothing but by mf_mock_forget()), and http/1 by a
+ * script (mock_http.h).  Operations keep the promises of op.h: they begin and end,
+ * and call the plugin back, only inside mf_mock_advance(), mf_mock_run(),
+ * mf_mock_close() and the functions whose name begins with mf_mock_wait.  So
+ * between two of these nothing happens on the loop, and a test can look at what
+ * there is.
  *
  * Threads.  All functions here are for one thread, the test's, which is the loop
  * of the plugin: cancel(), quiesce(), close(), callbacks of operations and call()
@@ -161,6 +163,9 @@ size_t mf_mock_run(mf_mock *m);
 /* The same, and waits up to `ms` of real time until there are at most `most`: for
  * operations of no call, which mf_mock_wait() can't wait for. */
 size_t mf_mock_wait_ops(mf_mock *m, size_t most, uint32_t ms);
+
+/* The cache/1 forgets all values, as the host's may at any time. */
+void mf_mock_forget(mf_mock *m);
 
 /* ---- what came of them ---------------------------------------------------- */
 
