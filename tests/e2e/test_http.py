@@ -457,6 +457,11 @@ class Failures(unittest.TestCase):
                                                      {"url": s.url + "/hang", "times": 40}}, h.new_id()))
             wait_for("requests", lambda: len(s.requests) >= 6)
             h.close_stdin()
+        # While the module is being mapped.
+        with Stub() as s, Host(**local(s.port)) as h:
+            h.send(harness.modern("tools/call", {"name": "request", "arguments": {"url": s.url}}, h.new_id()))
+            h.wait_log("loaded http_probe.so")
+            h.close_stdin()
 
     def test_retries(self):
         tries = {}

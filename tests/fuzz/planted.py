@@ -12,7 +12,8 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SECONDS = 20
-# target, its layers (highest first), dictionary, file, the line, the broken line
+FETCH = [f"plugins/fetch/{n}.c" for n in "charset content html json_check markdown robots text url".split()]
+# target, its layers (highest first), dictionary, file, the line, the broken line, more sources
 BUGS = [
     ("framer", "transport", "json", "host/transport/framer.c",
      "if (f->skipping || line.n > f->limit) {",
@@ -21,6 +22,8 @@ BUGS = [
      "if (r->depth == r->depth_limit) {", "if (r->depth == r->depth_limit + 1) {"),
     ("manifest", "config", "yaml", "host/config/document.c",
      "if (w->depth == DOCUMENT_DEPTH)", "if (w->depth == DOCUMENT_DEPTH + 1)"),
+    ("page", "json", "page", "plugins/fetch/json_check.c",
+     "if (!n || n > 18 || (n > 1 && *first == '0'))", "if (!n || n > 18)", FETCH),
 ]
 LAYERS = "transport mcp runtime engine plugin config json base".split()
 
@@ -35,7 +38,8 @@ def archives(build, layer):
 
 
 def plant(build, scratch, bug):
-    target, layer, dictionary, name, good, bad = bug
+    target, layer, dictionary, name, good, bad, *more = bug
+    more = [str(ROOT / f) for f in (more[0] if more else []) if f != name]
     source = (ROOT / name).read_text()
     if source.count(good) != 1:
         sys.exit(f"planted: {name} has {source.count(good)} times: {good}")
@@ -46,7 +50,8 @@ def plant(build, scratch, bug):
         ["clang", "-std=gnu11", "-O1", "-g", "-fsanitize=fuzzer,address,undefined",
          "-fno-sanitize-recover=all", "-D_GNU_SOURCE", '-DMANIFOLD_VERSION="planted"',
          f"-I{ROOT}/host", f"-I{ROOT}/sdk/include", "-iquote", str((ROOT / name).parent),
-         str(ROOT / f"tests/fuzz/fuzz_{target}.c"), str(broken), *archives(build, layer),
+         str(ROOT / f"tests/fuzz/fuzz_{target}.c"), str(broken), *more, *archives(build, layer),
+         *(["-lgumbo"] if more else []),
          "-lyaml", "-lpcre2-8", "-lnettle", "-l:libuv_a.a", "-lm", "-ldl", "-lpthread",
          "-o", str(program)], check=True)
     corpus = scratch / "corpus"

@@ -5,7 +5,7 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 build=$1 seconds=$2
 cache="${MANIFOLD_CACHE:-$here/../../.cache}/fuzz"
-for target in framer:json reader:json manifest:yaml; do
+for target in framer:json reader:json manifest:yaml page:page; do
     name=${target%:*} dict=${target#*:}
     mkdir -p "$cache/$name"
     log="$cache/$name.log"

@@ -140,12 +140,13 @@ START_TEST(all_of_ipv4)
             v6.sin6_addr.s6_addr[2] = 0xff;
             v6.sin6_addr.s6_addr[3] = 0x9b;
             enum address_class is = address_classify((struct sockaddr *)&v4, sizeof(v4), &kind);
-            ck_assert_msg((is == ADDRESS_PUBLIC) == is_public(a), "%08x: %s", a, kind);
-            ck_assert_int_eq(address_classify((struct sockaddr *)&v6, sizeof(v6), &kind), is);
+            enum address_class behind = address_classify((struct sockaddr *)&v6, sizeof(v6), &kind);
             memset(&v6.sin6_addr, 0, 10);
             v6.sin6_addr.s6_addr[10] = v6.sin6_addr.s6_addr[11] = 0xff;
-            ck_assert_int_eq(address_classify((struct sockaddr *)&v6, sizeof(v6), &kind),
-                             ADDRESS_PRIVATE);
+            enum address_class mapped = address_classify((struct sockaddr *)&v6, sizeof(v6), &kind);
+            /* A million of Check's assertions would take minutes. */
+            if ((is == ADDRESS_PUBLIC) != is_public(a) || behind != is || mapped != ADDRESS_PRIVATE)
+                ck_abort_msg("%08x: %d, behind NAT64 %d, mapped %d", a, is, behind, mapped);
         }
     }
 }
