@@ -177,7 +177,7 @@ void call_begin(struct session *s, const struct message *m, const struct entry *
     rq->sink = &sink;
     rq->user = r;
     rq->log_level = m->log_level;
-    struct ticket t = results_start(services_results(s->host->services), rq, d,
+    struct ticket t = results_start(s->host->services, rq, d,
                                     rq->kind == MF_TOOL ? m->param[PARAM_ARGUMENTS] : 0);
     if (!ticket_waits(t))
         return;

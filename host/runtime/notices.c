@@ -93,7 +93,7 @@ void notices_updated(void *arg, struct instance *in, struct str uri)
 {
     struct host *h = arg;
     struct notices *n = notices_open(h);
-    results_drop(services_results(h->services), in, uri);
+    results_drop(h->services, in, uri);
     if (!n || !serves(h->catalogue, in, uri))
         return;
     list_each (it, &h->listeners) {

@@ -25,7 +25,8 @@ struct services {
     uv_thread_t loop_thread;
     struct http *http;
     struct cache *cache;
-    struct results *results;
+    struct results *results; /* NULL until needed: services_results() */
+    uint32_t calls;          /* limits.calls */
     pthread_mutex_t lock;
     struct series_set *series; /* under lock; NULL until a plugin asks for metrics/1 */
     uint32_t series_limit;     /* under lock */
@@ -57,6 +58,9 @@ struct instance_services {
 
 /* That of an instance, made when there is none; NULL: no memory.  Any thread. */
 struct instance_services *services_own(struct services *s, struct instance *in);
+
+/* Made when there is none; NULL: the host is about to exit.  Loop thread. */
+struct results *services_results(struct services *s);
 
 /* One row a service. */
 struct service {

@@ -313,10 +313,11 @@ static bool hit(struct flight *f, struct cache_space *space, const struct call_r
     return good;
 }
 
-struct ticket results_start_kept(struct results *r, const struct call_request *rq,
+struct ticket results_start_kept(struct services *s, const struct call_request *rq,
                                  const struct json_doc *d, json_ref args)
 {
-    struct instance_results *own = results_of(r, rq->instance);
+    struct results *r = services_results(s);
+    struct instance_results *own = r ? results_of(r, rq->instance) : NULL;
     if (!own || !key_make(&r->key, rq, d, args))
         return straight(rq);
     struct flight *f = find_shared(r);
@@ -359,9 +360,21 @@ void results_cancel(struct ticket t)
         flight_abandon(f);
 }
 
-void results_drop(struct results *r, struct instance *in, struct str uri)
+/* Else nothing can be kept for any URI, and the cache need not hear of it. */
+static bool keeps_resources(const struct manifest *m)
 {
-    struct instance_results *own = results_of(r, in);
+    bool any = false;
+    for (uint32_t i = 0; i < m->entries; i++) {
+        enum entry_kind kind = m->entry[i].kind;
+        any |= m->entry[i].cached && (kind == ENTRY_RESOURCE || kind == ENTRY_TEMPLATE);
+    }
+    return any;
+}
+
+void results_drop(struct services *s, struct instance *in, struct str uri)
+{
+    struct results *r = keeps_resources(in->manifest) ? services_results(s) : NULL;
+    struct instance_results *own = r ? results_of(r, in) : NULL;
     if (!own || !key_of_uri(&r->key, uri))
         return;
     struct str prefix = buf_view(&r->key);
@@ -381,8 +394,12 @@ void results_drop(struct results *r, struct instance *in, struct str uri)
 
 /* --- the whole --- */
 
-void results_count(const struct results *r, struct results_counters *ret)
+void results_count(const struct services *s, struct results_counters *ret)
 {
+    const struct results *r = s->results;
+    *ret = (struct results_counters){0};
+    if (!r)
+        return;
     *ret = r->count;
     ret->runs = r->runs;
     ret->waits = r->waits;
@@ -446,6 +463,8 @@ void results_close(struct results *r, void (*done)(void *arg), void *arg)
 
 void results_free(struct results *r)
 {
+    if (!r)
+        return;
     for (struct list *it; (it = list_pop(&r->pool));)
         flight_free(container_of(it, struct flight, in_pool));
     map_release(&r->flights);

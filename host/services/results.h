@@ -25,7 +25,7 @@ enum {
     RESULTS_ARGS_MAX = 65536     /* canonical arguments or URI; a longer request is not kept */
 };
 
-struct results;
+struct services;
 struct result_wait;
 
 /* A request that is not answered yet: a call of its own, or a wait for the cache or for a run that
@@ -40,18 +40,18 @@ static inline bool ticket_waits(struct ticket t)
 }
 
 /* results_start() of an entry with `cache:`. */
-struct ticket results_start_kept(struct results *r, const struct call_request *rq,
+struct ticket results_start_kept(struct services *s, const struct call_request *rq,
                                  const struct json_doc *d, json_ref args);
 
 /* As call_start(): no ticket when it ended inside.  `args` of `d`: what rq->args is the text of; 0
  * or null: no arguments.  Not looked at for resources.  An entry without `cache:` pays for this
  * one branch. */
-static inline struct ticket results_start(struct results *r, const struct call_request *rq,
+static inline struct ticket results_start(struct services *s, const struct call_request *rq,
                                           const struct json_doc *d, json_ref args)
 {
     const struct entry_spec *spec = &rq->instance->manifest->entry[rq->entry];
     if (spec->cached && (rq->kind == MF_TOOL || rq->kind == MF_RESOURCE))
-        return results_start_kept(r, rq, d, args);
+        return results_start_kept(s, rq, d, args);
     return (struct ticket){.call = call_start(rq->instance->engine, rq)};
 }
 /* As call_cancel().  A run goes on as long as one request waits for it. */
@@ -59,14 +59,12 @@ void results_cancel(struct ticket t);
 
 /* A resource of the instance has changed: what is kept for the URI is dropped, here and on other
  * hosts, and a run that has begun is neither kept nor shared by what comes from now on. */
-void results_drop(struct results *r, struct instance *in, struct str uri);
+void results_drop(struct services *s, struct instance *in, struct str uri);
 
 struct results_counters {
     uint64_t hits, misses, shared; /* of all entries: see struct instance_counters */
     uint32_t runs, waits;          /* in flight: runs that may be shared; requests for them */
 };
-void results_count(const struct results *r, struct results_counters *ret);
-/* The first invariant that does not hold, as a sentence; NULL: all do.  For tests. */
-const char *results_check(const struct results *r);
+void results_count(const struct services *s, struct results_counters *ret);
 
 #endif

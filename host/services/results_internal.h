@@ -137,5 +137,7 @@ void waits_due(struct results *r);
 
 /* Nobody waits for it any more. */
 void flight_abandon(struct flight *f);
+/* The first invariant that does not hold, as a sentence; NULL: all do.  For tests. */
+const char *results_check(const struct results *r);
 
 #endif

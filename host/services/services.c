@@ -88,6 +88,8 @@ void services_settings(struct services *s, const struct settings *settings)
 
 struct results *services_results(struct services *s)
 {
+    if (!s->results && !s->closing)
+        s->results = results_new(s, s->calls);
     return s->results;
 }
 
@@ -125,7 +127,7 @@ int services_open(uv_loop_t *loop, const struct settings *settings, struct servi
     s->data = xstrndup(settings->data, strlen(settings->data));
     s->http = http_new(loop, &settings->http_client);
     pthread_mutex_init(&s->lock, NULL);
-    s->results = results_new(s, settings->calls);
+    s->calls = settings->calls;
     services_settings(s, settings);
     *ret = s;
     return 0;
@@ -140,7 +142,10 @@ static void on_results_closed(void *arg)
 static void on_http_closed(void *arg)
 {
     struct services *s = arg;
-    results_close(s->results, on_results_closed, s);
+    if (s->results)
+        results_close(s->results, on_results_closed, s);
+    else
+        on_results_closed(s);
 }
 
 void services_close(struct services *s, void (*done)(void *arg), void *arg)

@@ -10,7 +10,6 @@
 #include "engine/engine.h"
 
 struct services;
-struct results;
 struct series_set;
 struct cache_counters;
 struct http_counters;
@@ -37,9 +36,6 @@ struct engine_services services_for_engine(struct services *s);
 void services_close(struct services *s, void (*done)(void *arg), void *arg);
 /* After that and engine_free().  NULL is fine. */
 void services_free(struct services *s);
-
-/* For results.h. */
-struct results *services_results(struct services *s);
 
 /* --- for status and metrics; loop thread --- */
 

@@ -220,7 +220,7 @@ static void ask_as(struct client *c, uint32_t entry, const char *what, const cha
                               .progress = progress,
                               .log_level = log_level,
                               .principal = str_of(principal)};
-    struct ticket ticket = results_start(t.results, &rq, &t.doc, 1);
+    struct ticket ticket = results_start(t.services, &rq, &t.doc, 1);
     ck_assert(c->done == 0 || !ticket_waits(ticket));
     c->ticket = ticket;
     ck_assert_ptr_null(results_check(t.results));
@@ -257,7 +257,7 @@ static void finish_held(unsigned which)
 static struct results_counters count(void)
 {
     struct results_counters c;
-    results_count(t.results, &c);
+    results_count(t.services, &c);
     return c;
 }
 
@@ -722,7 +722,7 @@ START_TEST(what_is_dropped_is_not_given_out)
     ask(&a, RES, "x://y");
     ask(&a, EACH, "x://y/1");
     ask(&a, EACH, "x://y/11");
-    results_drop(t.results, t.in, STR("x://y/1"));
+    results_drop(t.services, t.in, STR("x://y/1"));
     ask(&a, RES, "x://y");
     ck_assert(a.kept.hit);
     ask(&a, EACH, "x://y/11");
@@ -734,7 +734,7 @@ START_TEST(what_is_dropped_is_not_given_out)
     char hold[] = "x://y/hold";
     ask(&a, EACH, hold);
     ck_assert_uint_eq(a.done, 1); /* args are not given here, so it does not hold */
-    results_drop(t.results, t.in, STR("x://y/hold"));
+    results_drop(t.services, t.in, STR("x://y/hold"));
     ask(&b, EACH, hold);
     ck_assert(!b.kept.hit);
 }
@@ -757,7 +757,7 @@ START_TEST(a_run_from_before_the_change_is_neither_shared_nor_kept)
     struct client before = {0}, after = {0};
     t.in->plugin = &holder;
     ask(&before, RES, "x://y");
-    results_drop(t.results, t.in, STR("x://y"));
+    results_drop(t.services, t.in, STR("x://y"));
     ck_assert_ptr_null(results_check(t.results));
     ask(&after, RES, "x://y");
     ck_assert_uint_eq(t.runs, 2);

@@ -330,7 +330,7 @@ static struct ticket ask(struct request *q)
     write_uri(uri, arg_of(q->key));
     bool resource = entry == EACH;
     return results_start(
-        t.results,
+        t.services,
         &(struct call_request){.instance = t.in,
                                .entry = (uint32_t)entry,
                                .kind = resource ? MF_RESOURCE : MF_TOOL,
@@ -549,7 +549,7 @@ static void drop(void)
             r->sharable = false;
         }
     }
-    results_drop(t.results, t.in, str_of(uri));
+    results_drop(t.services, t.in, str_of(uri));
     t.drops++;
 }
 
@@ -585,7 +585,7 @@ static void compare(void)
     for (unsigned i = 0; i < REQUESTS; i++)
         waits += t.request[i].live;
     struct results_counters c;
-    results_count(t.results, &c);
+    results_count(t.services, &c);
     MUST(c.runs == runs);
     MUST(c.waits == waits);
     MUST(t.in->held == held);
