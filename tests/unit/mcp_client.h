@@ -249,7 +249,9 @@ static void client_open(const char *yaml)
     client.source.path = (char *)"/nonexistent";
     client.source.trust = true;
     client.host.loop = &client.loop;
-    struct engine_options o = {.calls = 500};
+    ck_assert_int_eq(services_open(&client.loop, client.host.settings, &client.host.services, &e),
+                     0);
+    struct engine_options o = {.calls = 500, .services = services_for_engine(client.host.services)};
     ck_assert_int_eq(engine_open(&client.loop, &o, &client.host.engine, &e), 0);
     if (yaml)
         client_load(yaml);
@@ -268,10 +270,16 @@ static void client_setup(void)
     client_open(client_manifest);
 }
 
-static void client_on_stopped(void *arg)
+static void client_on_closed(void *arg)
 {
     (void)arg;
     client.stopped = true;
+}
+
+static void client_on_stopped(void *arg)
+{
+    (void)arg;
+    services_close(client.host.services, client_on_closed, NULL);
 }
 
 static void client_teardown(void)
@@ -285,6 +293,7 @@ static void client_teardown(void)
         uv_run(&client.loop, UV_RUN_ONCE);
     uv_run(&client.loop, UV_RUN_DEFAULT);
     engine_free(h->engine);
+    services_free(h->services);
     catalogue_free(h->catalogue);
     for (uint32_t i = 0; i < h->manifests; i++)
         manifest_free(h->manifest[i]);
