@@ -360,9 +360,20 @@ void results_cancel(struct ticket t)
         flight_abandon(f);
 }
 
+/* Else nothing can be kept for any URI, and the cache need not hear of it. */
+static bool keeps_resources(const struct manifest *m)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < m->entries; i++) {
+        enum entry_kind kind = m->entry[i].kind;
+        any |= m->entry[i].cached && (kind == ENTRY_RESOURCE || kind == ENTRY_TEMPLATE);
+    }
+    return any;
+}
+
 void results_drop(struct services *s, struct instance *in, struct str uri)
 {
-    struct results *r = services_results(s);
+    struct results *r = keeps_resources(in->manifest) ? services_results(s) : NULL;
     struct instance_results *own = r ? results_of(r, in) : NULL;
     if (!own || !key_of_uri(&r->key, uri))
         return;

@@ -270,10 +270,16 @@ static void client_setup(void)
     client_open(client_manifest);
 }
 
-static void client_on_stopped(void *arg)
+static void client_on_closed(void *arg)
 {
     (void)arg;
     client.stopped = true;
+}
+
+static void client_on_stopped(void *arg)
+{
+    (void)arg;
+    services_close(client.host.services, client_on_closed, NULL);
 }
 
 static void client_teardown(void)
