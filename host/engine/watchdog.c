@@ -10,8 +10,9 @@ static const char *const where_name[] = {
     [IN_CLOSE] = "close()",     [IN_CALLBACK] = "a callback",
 };
 
-enum { LOOK = 500 };                   /* ms between two looks while plugins are entered */
-#define SAY_EVERY UINT64_C(1000000000) /* ns between two lines about one instance */
+enum { LOOK = 500 };                      /* ms between two looks while plugins are entered */
+#define SAY_EVERY    UINT64_C(1000000000) /* ns between two lines about one instance */
+#define BASELINE_AGE UINT64_C(20000000)   /* ns; each is a system call */
 
 static uint64_t ms(uint64_t ns)
 {
@@ -20,27 +21,20 @@ static uint64_t ms(uint64_t ns)
 
 /* --- how long the loop has waited for a CPU --- */
 
-/* With the lock held.  `entered`: of the entry that may be under way, or 0. */
-static void note_baseline(struct watchdog *w, uint64_t waited, uint64_t entered)
+static void note_baseline(struct watchdog *w, uint64_t waited)
 {
-    if (!entered || w->base[1].at <= entered)
-        w->base[0] = w->base[1];
     /* After the reading, so that no wait of a later entry is in it. */
-    w->base[1] = (struct cpu_baseline){clock_ns(), waited};
+    w->base = (struct cpu_baseline){clock_ns(), waited};
 }
 
-/* Of the time since `entered` so much at most: waits between baseline and entry are in it, too. */
-static uint64_t waited_since(struct watchdog *w, uint64_t entered)
+/* Of the time since the baseline's: a wait in front of the entry is in it, too. */
+static uint64_t waited_since_baseline(struct watchdog *w)
 {
-    if (!w->started || w->cpu_wait < 0 || protection_off("starvation"))
+    if (w->cpu_wait <= 0 || protection_off("starvation"))
         return 0;
-    pthread_mutex_lock(&w->lock);
-    uint64_t now = cpu_wait_read(w->cpu_wait);
-    const struct cpu_baseline *b = &w->base[w->base[1].at <= entered];
-    uint64_t waited = now > b->waited ? now - b->waited : 0;
-    note_baseline(w, now, 0);
-    pthread_mutex_unlock(&w->lock);
-    return waited;
+    uint64_t before = w->base.waited, now = cpu_wait_read(w->cpu_wait);
+    note_baseline(w, now);
+    return now > before ? now - before : 0;
 }
 
 /* --- on the loop --- */
@@ -55,12 +49,9 @@ static void say(enum log_level level, const struct instance *in, const struct en
              units_show_duration(in->manifest->instance.limits.loop_block, limit));
 }
 
-/* The first entry after a while.  Its baseline is new, and it begins after that. */
 static void wake(struct watchdog *w)
 {
     pthread_mutex_lock(&w->lock);
-    note_baseline(w, cpu_wait_read(w->cpu_wait), 0);
-    atomic_store_explicit(&w->entered, w->base[1].at, memory_order_release);
     atomic_store(&w->asleep, false);
     pthread_cond_signal(&w->wake);
     pthread_mutex_unlock(&w->lock);
@@ -72,21 +63,24 @@ void watchdog_enter(struct engine *en, struct instance *in, enum plugin_entry wh
     struct watchdog *w = &en->watchdog;
     if (protection_off("watchdog"))
         return;
+    if (w->cpu_wait > 0 && en->now >= w->base.at + BASELINE_AGE)
+        note_baseline(w, cpu_wait_read(w->cpu_wait));
     atomic_store_explicit(&w->instance, in, memory_order_release);
     atomic_store_explicit(&w->spec, spec, memory_order_release);
     atomic_store_explicit(&w->where, (int)where, memory_order_release);
-    /* No fence between the two: the thread looks once more after it has said that it sleeps. */
+    atomic_store_explicit(&w->entered, en->now > w->base.at ? en->now : w->base.at,
+                          memory_order_release);
+    /* No fence between the store and the load: the thread looks once more after it has said that it
+     * sleeps. */
     if (atomic_load_explicit(&w->asleep, memory_order_relaxed))
         wake(w);
-    else
-        atomic_store_explicit(&w->entered, en->now, memory_order_release);
 }
 
 /* Over limits.loop_block, by the clock. */
-static void too_long(struct engine *en, struct instance *in, uint64_t entered, uint64_t held)
+static void too_long(struct engine *en, struct instance *in, uint64_t held)
 {
     struct watchdog *w = &en->watchdog;
-    uint64_t waited = waited_since(w, entered);
+    uint64_t waited = waited_since_baseline(w);
     if (held <= waited || held - waited <= in->manifest->instance.limits.loop_block)
         return;
     char more[64] = "";
@@ -116,7 +110,7 @@ void watchdog_leave(struct engine *en)
     if (held > in->loop_longest)
         in->loop_longest = held;
     if (held > in->manifest->instance.limits.loop_block)
-        too_long(en, in, entered, held);
+        too_long(en, in, held);
 }
 
 /* --- the thread --- */
@@ -150,7 +144,6 @@ static void *watchdog_main(void *arg)
     while (!w->stopping) {
         uint64_t now = clock_ns();
         uint64_t entered = atomic_load_explicit(&w->entered, memory_order_acquire);
-        note_baseline(w, cpu_wait_read(w->cpu_wait), entered);
         if (!entered || entered == named) {
             idle = entered ? 0 : idle + 1;
             if (idle > 2) {
@@ -182,27 +175,24 @@ void watchdog_start(struct engine *en)
     struct watchdog *w = &en->watchdog;
     if (w->started || protection_off("watchdog"))
         return;
+    if (!w->cpu_wait)
+        w->cpu_wait = cpu_wait_open();
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&w->wake, &attr);
     pthread_condattr_destroy(&attr);
     pthread_mutex_init(&w->lock, NULL);
-    w->cpu_wait = cpu_wait_open();
     pthread_attr_t small;
     pthread_attr_init(&small);
     pthread_attr_setstacksize(&small, 128 * 1024);
     int r = pthread_create(&w->thread, &small, watchdog_main, w);
     pthread_attr_destroy(&small);
     w->started = r == 0;
-    if (!r)
-        return;
-    if (w->cpu_wait >= 0)
-        close(w->cpu_wait);
-    w->cpu_wait = -1;
-    log_warn("no thread for the watchdog: %s; a plugin that holds the loop is named only "
-             "when it returns",
-             strerror(r));
+    if (r)
+        log_warn("no thread for the watchdog: %s; a plugin that holds the loop is named only "
+                 "when it returns",
+                 strerror(r));
 }
 
 void watchdog_forget(struct engine *en)
@@ -217,6 +207,9 @@ void watchdog_forget(struct engine *en)
 void watchdog_stop(struct engine *en)
 {
     struct watchdog *w = &en->watchdog;
+    if (w->cpu_wait > 0)
+        close(w->cpu_wait);
+    w->cpu_wait = -1;
     if (!w->started)
         return;
     pthread_mutex_lock(&w->lock);
@@ -226,7 +219,5 @@ void watchdog_stop(struct engine *en)
     pthread_join(w->thread, NULL);
     pthread_mutex_destroy(&w->lock);
     pthread_cond_destroy(&w->wake);
-    if (w->cpu_wait >= 0)
-        close(w->cpu_wait);
     w->started = false;
 }

@@ -34,7 +34,8 @@ enum plugin_entry {
     IN_CALLBACK
 };
 
-/* How long the loop had waited for a CPU by a time; good for entries from that time on. */
+/* How long the loop had waited for a CPU by a time; good for entries from that time on.  Never much
+ * older than an entry, so that little is taken for its wait that was before it. */
 struct cpu_baseline {
     uint64_t at, waited; /* ns */
 };
@@ -52,9 +53,9 @@ struct watchdog {
     pthread_t thread;
     bool started;
     bool stopping; /* under lock */
-    int cpu_wait;  /* cpu_wait_open() of the loop */
-    /* Under lock; the newer one second.  The first is good for the entry that is under way. */
-    struct cpu_baseline base[2];
+    /* The loop's */
+    int cpu_wait; /* cpu_wait_open(), or 0: not asked yet */
+    struct cpu_baseline base;
 };
 
 /* Makes the thread unless there is one.  Without it (no memory) the host serves on, and says so. */
