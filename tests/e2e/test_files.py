@@ -93,8 +93,10 @@ class Grants(Base):
             r = s.call("write_file", {"path": "new", "content": "n" * 600})
             self.assertEqual((r["isError"], text_of(r)),
                              (True, 'the quota of files "root" is full: expected at most 1000B in all'))
-            self.assertEqual(sorted(os.listdir(self.root)), ["half", "plain"])
+            self.assertNotIn("new", os.listdir(self.root))
             self.assertFalse(s.call("write_file", {"path": "new", "content": "n" * 400}).get("isError"))
+        # Nor is a temporary file left.
+        self.assertEqual(sorted(os.listdir(self.root)), ["half", "new", "plain"])
 
     def test_the_host_s_own_places_are_not_granted_for_writing(self):
         """Asked of what was really opened, not only when the grant was read."""
