@@ -199,7 +199,7 @@ static int on_request(void *arg, char *remote, char *local, int remote_port, int
 {
     struct http_transfer *t = arg;
     (void)remote, (void)local, (void)remote_port, (void)local_port;
-    if (t->sent++ && !t->resend) {
+    if (t->sent++ >= (t->resend ? 2u : 1u)) {
         t->fault = FAULT_RESENT;
         return CURL_PREREQFUNC_ABORT;
     }
