@@ -143,6 +143,7 @@ struct mf_mock {
     /* Each its file's; NULL: not needed yet. */
     struct mock_work *work;
     struct mock_http *http;
+    struct mock_files *files;
     struct mock_metrics *metrics;
     struct mock_notices *notices;
 };
@@ -215,6 +216,8 @@ extern const struct mf_timer mock_timer; /* mock_timer.c */
 extern const struct mf_work mock_work;   /* mock_work.c */
 void mock_work_stop(mf_mock *m);
 void mock_work_release(mf_mock *m);
+extern const struct mf_files mock_files; /* mock_files.c */
+void mock_files_release(mf_mock *m);
 extern const struct mf_http mock_http; /* mock_http.c */
 void mock_http_release(mf_mock *m);
 

@@ -1,6 +1,7 @@
 /* mock_service.c - the services that every mock has; mf_mock_set_extension() overrides. */
 #include "mock_internal.h"
 
+#include <manifold/files.h>
 #include <manifold/http.h>
 #include <manifold/metrics.h>
 #include <manifold/notify.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 
 static const struct mock_service services[] = {
+    {MF_EXT_FILES, &mock_files, NULL, mock_files_release},
     {MF_EXT_HTTP, &mock_http, NULL, mock_http_release},
     {MF_EXT_METRICS, &mock_metrics, NULL, mock_metrics_release},
     {MF_EXT_NOTIFY, &mock_notify, NULL, mock_notify_release},
