@@ -147,7 +147,14 @@ bool have_roots(struct job *j)
     roots_wait(fs);
     bool found = allowed_at(fs, 0, &first);
     text_free(&first);
-    if (found || io_stat(j, (struct spot){0}, 0, &st, NULL, &f))
+    if (found)
+        return true;
+    pthread_mutex_lock(&fs->lock);
+    bool hangs = fs->roots > 0 && fs->root[0].looking;
+    pthread_mutex_unlock(&fs->lock);
+    if (hangs)
+        return fail(j, "The file system of %s does not answer", fs->root[0].path);
+    if (io_stat(j, (struct spot){0}, 0, &st, NULL, &f))
         return true;
     return fail(j, "%s", f.why);
 }

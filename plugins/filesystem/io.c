@@ -187,7 +187,7 @@ static void on_entries(void *arg, const mf_dirent *entry, size_t count)
         text_add(&g->packed, "", 1);
         g->count++;
     }
-    if (g->packed.over || g->count > g->most)
+    if (g->op != 0 && (g->packed.over || g->count > g->most))
         w->job->fs->files->abort(w->job->fs->host, g->op);
 }
 

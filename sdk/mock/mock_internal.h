@@ -143,6 +143,7 @@ struct mf_mock {
     /* Each its file's; NULL: not needed yet. */
     struct mock_work *work;
     struct mock_http *http;
+    struct mock_files *files;
     struct mock_metrics *metrics;
     struct mock_notices *notices;
     struct mock_cache *cache;
@@ -218,6 +219,8 @@ void mock_work_stop(mf_mock *m);
 void mock_work_release(mf_mock *m);
 extern const struct mf_cache mock_cache; /* mock_cache.c */
 void mock_cache_release(mf_mock *m);
+extern const struct mf_files mock_files; /* mock_files.c */
+void mock_files_release(mf_mock *m);
 extern const struct mf_http mock_http; /* mock_http.c */
 void mock_http_release(mf_mock *m);
 

@@ -2,6 +2,7 @@
 #include "mock_internal.h"
 
 #include <manifold/cache.h>
+#include <manifold/files.h>
 #include <manifold/http.h>
 #include <manifold/metrics.h>
 #include <manifold/notify.h>
@@ -12,6 +13,7 @@
 
 static const struct mock_service services[] = {
     {MF_EXT_CACHE, &mock_cache, NULL, mock_cache_release},
+    {MF_EXT_FILES, &mock_files, NULL, mock_files_release},
     {MF_EXT_HTTP, &mock_http, NULL, mock_http_release},
     {MF_EXT_METRICS, &mock_metrics, NULL, mock_metrics_release},
     {MF_EXT_NOTIFY, &mock_notify, NULL, mock_notify_release},
