@@ -115,19 +115,24 @@ static bool tell_updated(struct feed *f, struct str uri)
     return end(f, b, true);
 }
 
+static bool may_write(const struct feed *f)
+{
+    return !f->to->congested(f->to) || protection_off("notice_congestion");
+}
+
 /* False: its client does not read; the rest is told later. */
 static bool tell(struct feed *f)
 {
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
         if (!(f->changed & lists[i].kinds))
             continue;
-        if (f->to->congested(f->to) || !tell_list(f, lists[i].name))
+        if (!may_write(f) || !tell_list(f, lists[i].name))
             return false;
         f->changed &= ~lists[i].kinds;
     }
     while (!list_empty(&f->dirty)) {
         struct watch *w = container_of(f->dirty.next, struct watch, in_dirty);
-        if (f->to->congested(f->to) || !tell_updated(f, w->node.key))
+        if (!may_write(f) || !tell_updated(f, w->node.key))
             return false;
         list_remove(&w->in_dirty);
     }

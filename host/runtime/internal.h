@@ -112,7 +112,7 @@ struct notices *notices_open(struct host *h);
  * notices_open(). */
 void notices_lists(struct host *h);
 /* For services_listen(); arg: the host. */
-void notices_updated(void *arg, struct instance *in, struct str uri);
+void notices_updated(void *arg, struct instance *in, const struct entry_spec *spec, struct str uri);
 void notices_lists_changed(void *arg, struct instance *in, unsigned kinds);
 /* The handles go with the loop's next turn. */
 void notices_close(struct host *h);

@@ -86,14 +86,17 @@ static bool serves(const struct catalogue *c, const struct instance *in, struct 
 {
     const struct entry *en = catalogue_find(c, ENTRY_RESOURCE, uri);
     en = en ? en : catalogue_match(c, uri, NULL);
+    if (protection_off("notice_owner"))
+        return en;
     return en && en->instance && strcmp(en->instance->name, in->name) == 0;
 }
 
-void notices_updated(void *arg, struct instance *in, struct str uri)
+void notices_updated(void *arg, struct instance *in, const struct entry_spec *spec, struct str uri)
 {
     struct host *h = arg;
     struct notices *n = notices_open(h);
-    results_drop(h->services, in, uri);
+    if (spec->cached)
+        results_drop(h->services, in, uri);
     if (!n || !serves(h->catalogue, in, uri))
         return;
     list_each (it, &h->listeners) {
@@ -103,8 +106,9 @@ void notices_updated(void *arg, struct instance *in, struct str uri)
     if (uv_is_active((uv_handle_t *)&n->updates))
         return;
     uint64_t passed = (clock_ns() - n->told_ns) / 1000000;
+    bool soon = passed >= UPDATES_EVERY || protection_off("notice_rate");
     uv_update_time(h->loop);
-    uv_timer_start(&n->updates, on_updates, passed < UPDATES_EVERY ? UPDATES_EVERY - passed : 0, 0);
+    uv_timer_start(&n->updates, on_updates, soon ? 0 : UPDATES_EVERY - passed, 0);
 }
 
 void notices_lists_changed(void *arg, struct instance *in, unsigned kinds)

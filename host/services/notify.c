@@ -11,6 +11,7 @@
 struct notice {
     struct map_node node;
     struct list in_notifier;
+    const struct entry_spec *spec; /* the instance's, gone with it */
     char uri[];
 };
 
@@ -43,11 +44,12 @@ static void notifier_free(struct notifier *n)
 
 /* --- to the loop --- */
 
-static void tell_updated(const struct notifier *n, struct instance *in, struct str uri)
+static void tell_updated(const struct notifier *n, struct instance *in,
+                         const struct entry_spec *spec, struct str uri)
 {
     const struct services_listener *l = &n->services->listener;
     if (l->updated)
-        l->updated(l->arg, in, uri);
+        l->updated(l->arg, in, spec, uri);
 }
 
 static void tell_lists(const struct notifier *n, struct instance *in, unsigned kinds)
@@ -77,7 +79,7 @@ static void on_post(struct post *p)
     }
     for (struct list *it; (it = list_pop(&told));) {
         struct notice *notice = container_of(it, struct notice, in_notifier);
-        tell_updated(n, in, notice->node.key);
+        tell_updated(n, in, notice->spec, notice->node.key);
         free(notice);
     }
     tell_lists(n, in, kinds);
@@ -120,7 +122,7 @@ static const struct entry_spec *find_entry(const struct notifier *n, struct str 
 }
 
 /* With the lock held. */
-static mf_status add_notice(struct notifier *n, struct str uri)
+static mf_status add_notice(struct notifier *n, const struct entry_spec *spec, struct str uri)
 {
     if (map_find(&n->by_uri, uri))
         return MF_OK;
@@ -129,6 +131,7 @@ static mf_status add_notice(struct notifier *n, struct str uri)
     struct notice *notice = calloc(1, sizeof(*notice) + uri.n);
     if (!notice)
         return MF_ENOMEM;
+    notice->spec = spec;
     memcpy(notice->uri, uri.p, uri.n);
     map_add(&n->by_uri, &notice->node, (struct str){notice->uri, uri.n});
     list_append(&n->notices, &notice->in_notifier);
@@ -149,11 +152,11 @@ static mf_status resource_updated(const mf_host *h, mf_bytes bytes)
     if (!spec->subscribe)
         return MF_ENOTSUP;
     if (engine_on_loop(in->engine)) {
-        tell_updated(n, in, uri);
+        tell_updated(n, in, spec, uri);
         return MF_OK;
     }
     pthread_mutex_lock(&n->lock);
-    mf_status s = add_notice(n, uri);
+    mf_status s = add_notice(n, spec, uri);
     pthread_mutex_unlock(&n->lock);
     return s;
 }

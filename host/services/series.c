@@ -232,7 +232,8 @@ static struct series *find_or_make(struct series_group *g, const mf_series *w,
     struct series_set *s = g->set;
     struct str k = {key, series_key(series_base(w, &unit), label, w->label_count, key)};
     struct map_node *node = map_find(&g->series, k);
-    if (!node && (s->count >= s->limit || g->count >= s->limit - s->count)) {
+    bool over = s->count >= s->limit || g->count >= s->limit - s->count;
+    if (!node && over && !protection_off("series")) {
         *ret_why = "too many (metrics.series of the host config)";
         return NULL;
     }

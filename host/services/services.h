@@ -23,8 +23,9 @@ int services_open(uv_loop_t *loop, const struct settings *settings, struct servi
 void services_settings(struct services *s, const struct settings *settings);
 /* Who is told of what plugins notify; on the loop. */
 struct services_listener {
-    /* The plugin says that the content of this URI, which is one of its manifest's, has changed. */
-    void (*updated)(void *arg, struct instance *in, struct str uri);
+    /* The plugin says that the content of this URI has changed, which is one of `spec`, an entry of
+     * its manifest. */
+    void (*updated)(void *arg, struct instance *in, const struct entry_spec *spec, struct str uri);
     /* It says that lists have changed: bits 1 << ENTRY_*. */
     void (*lists_changed)(void *arg, struct instance *in, unsigned kinds);
     void *arg;

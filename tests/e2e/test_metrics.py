@@ -10,7 +10,8 @@ import unittest
 
 import harness
 from harness import Server, modern
-from support import BAD, HERE, Files, from_pip, scaled, serve, status, text_of
+from support import (BAD, CONTROLS, HERE, Files, controls_dir, from_pip, needs_controls, scaled, serve,
+                     status, text_of)
 
 PARSER = "prometheus-client==0.26.0"
 SECONDS = [f * 10 ** e for e in range(-6, 2) for f in (1, 2.5, 5)] + [100]
@@ -352,16 +353,16 @@ class Prometheus(Base):
 
 
 class Series(Base):
-    def two(self, text=""):
+    def two(self, text="", bad=None, **kw):
         for name in ("one", "two"):
-            self.f.bad("figures", name)
+            self.f.bad("figures", name, bad)
             with open(BAD + "/figures/figures.yaml") as f:
                 manifest = f.read().replace("name: figures\nversion", "name: %s\nprefix: %s\nversion"
                                             % (name, name))
             os.remove(self.f.path + "/%s/figures.yaml" % name)
             self.f.write("%s/%s.yaml" % (name, name), manifest.replace(
                 "tools:", "library: figures.so\ntools:"))
-        return self.configured(text, plugins=(self.f.path + "/one", self.f.path + "/two"))
+        return self.configured(text, plugins=(self.f.path + "/one", self.f.path + "/two"), **kw)
 
     def ask(self, s, plugin, **arguments):
         return text_of(s.call(plugin + "_figures", arguments))
@@ -377,6 +378,12 @@ class Series(Base):
             self.assertEqual(p["plugins"]["one"]["series_refused"], 950)
             self.assertEqual((p["series"]["count"], p["series"]["limit"]), (60, 100))
             s.wait_log("one: metrics: series c is refused: too many (metrics.series")
+
+    @needs_controls
+    def test_without_the_bound(self):
+        with self.two("metrics: { series: 100 }\n", bad=controls_dir("bad"), binary=CONTROLS,
+                      env={"MANIFOLD_WITHOUT": "series"}) as s:
+            self.assertEqual(self.ask(s, "one", many=1000, name="c", label="n"), "1000")
 
     def test_figures_survive_a_reload_and_go_with_the_plugin(self):
         with self.two() as s:

@@ -8,7 +8,7 @@ import unittest
 
 import harness
 from harness import Server, legacy, modern
-from support import BAD, Files, scaled, serve, status, text_of
+from support import (BAD, CONTROLS, Files, controls_dir, needs_controls, scaled, serve, status, text_of)
 
 TELLS = BAD + "/tells"
 SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
@@ -60,6 +60,11 @@ def listen(s, id, **filter):
     return m
 
 
+def without(control):
+    """A host without one protection, for Server and serve()."""
+    return {"binary": CONTROLS, "env": {"MANIFOLD_WITHOUT": control}}
+
+
 class Base(unittest.TestCase):
     def silent(self, s):
         """Nothing has come, and nothing is on its way that was to come before this answer."""
@@ -98,21 +103,29 @@ class Legacy(Base):
             for threads, answer in ((0, "0: 300"), (1, "0: 256, -8: 44"), (1, "0: 256, -8: 44")):
                 self.assertEqual(say(s, uri="tells://item/", many=300, threads=threads), answer)
 
+    def flood(self, s):
+        """How often it was told, and how often it might have been."""
+        s.initialize()
+        subscribe(s, "tells://watched")
+        begin = time.monotonic()
+        told = 0
+        while time.monotonic() - begin < 1:
+            say(s, uri="tells://watched", times=100)
+            told += len([m for m in s.other if m.get("method") == UPDATED])
+            s.other.clear()
+        until(s, updated("tells://watched"))  # of the last ones
+        return told + 1, (time.monotonic() - begin) / LEAST + 2
+
     def test_many_in_a_row_are_one(self):
         with serve(TELLS) as s:
-            s.initialize()
-            subscribe(s, "tells://watched")
-            begin = time.monotonic()
-            said, told = 0, 0
-            while time.monotonic() - begin < 1:
-                say(s, uri="tells://watched", times=100)
-                said += 100
-                told += len([m for m in s.other if m.get("method") == UPDATED])
-                s.other.clear()
-            until(s, updated("tells://watched"))  # of the last ones
-            took = time.monotonic() - begin
-            self.assertLessEqual(told + 1, took / LEAST + 2)
-            self.assertGreater(said, 5 * told)
+            told, most = self.flood(s)
+            self.assertLessEqual(told, most)
+
+    @needs_controls
+    def test_without_a_time_between_two(self):
+        with serve(controls_dir("bad/tells"), **without("notice_rate")) as s:
+            told, most = self.flood(s)
+            self.assertGreater(told, most)
 
     def test_from_threads(self):
         times = scaled(20000)
@@ -142,27 +155,37 @@ class Legacy(Base):
                     seen = [read(u) for u in uris]
                     self.assertEqual(seen, [str(k + 1) if k <= i else "0" for k in range(3)])
 
+    def both(self, f, bad, **kw):
+        """Two plugins have one URI; the earlier serves it."""
+        for name in ("a", "b"):
+            f.bad("tells", name, bad)
+            os.rename(f.path + "/%s/tells.yaml" % name, f.path + "/%s/%s.yaml" % (name, name))
+            with open(f.path + "/%s/%s.yaml" % (name, name)) as m:
+                text = m.read()
+            f.write("%s/%s.yaml" % (name, name), text.replace(
+                "name: tells\nversion", "name: %s\nprefix: %s\nlibrary: tells.so\nversion" % (name, name)))
+        config = f.write("host.yaml", "manifold: 1\non_collision: first\nsources: [%s]\n" % ", ".join(
+            "{ path: %s, trust: true }" % json.dumps(f.path + "/" + n) for n in "ab"))
+        return Server("--config", config, plugins=[], **kw)
+
     def test_nobody_tells_of_what_another_serves(self):
-        """Two plugins have one URI; the earlier serves it, the later one is not heard."""
-        with Files() as f:
-            for name in ("a", "b"):
-                f.bad("tells", name)
-                os.rename(f.path + "/%s/tells.yaml" % name, f.path + "/%s/%s.yaml" % (name, name))
-                with open(f.path + "/%s/%s.yaml" % (name, name)) as m:
-                    text = m.read()
-                f.write("%s/%s.yaml" % (name, name), text.replace(
-                    "name: tells\nversion", "name: %s\nprefix: %s\nlibrary: tells.so\nversion" % (name, name)))
-            config = f.write("host.yaml", "manifold: 1\non_collision: first\nsources: [%s]\n" % ", ".join(
-                "{ path: %s, trust: true }" % json.dumps(f.path + "/" + n) for n in "ab"))
-            with Server("--config", config, plugins=[]) as s:
-                s.initialize()
-                subscribe(s, "tells://watched")
-                s.call("b_tells", {"uri": "tells://watched"})
-                s.call("a_tells", {"uri": "tells://item/1"})
-                self.assertEqual(s.other, [])
-                s.call("a_tells", {"uri": "tells://watched"})
-                until(s, updated("tells://watched"))
-                self.assertEqual(s.other, [])
+        with Files() as f, self.both(f, BAD) as s:
+            s.initialize()
+            subscribe(s, "tells://watched")
+            s.call("b_tells", {"uri": "tells://watched"})
+            s.call("a_tells", {"uri": "tells://item/1"})
+            self.assertEqual(s.other, [])
+            s.call("a_tells", {"uri": "tells://watched"})
+            until(s, updated("tells://watched"))
+            self.assertEqual(s.other, [])
+
+    @needs_controls
+    def test_without_the_look_at_who_serves(self):
+        with Files() as f, self.both(f, controls_dir("bad"), **without("notice_owner")) as s:
+            s.initialize()
+            subscribe(s, "tells://watched")
+            s.call("b_tells", {"uri": "tells://watched"})
+            until(s, updated("tells://watched"))
 
 
 class Listen(Base):
@@ -272,32 +295,43 @@ class Listen(Base):
 
 
 class Congested(Base):
+    CHANGES, LISTS = 300, 600
+
+    def told(self, f, tells, **kw):
+        """While the output is full a plugin's thread goes on.  What the client is told once it reads
+        again; the host, which still serves."""
+        config = f.write("host.yaml", "manifold: 1\nlimits: { output: 16KiB }\nsources: [{ path: "
+                         "%s, trust: true }]\n" % json.dumps(tells))
+        with Server("--config", config, plugins=[], **kw) as s:
+            s.initialize()
+            subscribe(s, "tells://watched")
+            listen(s, "l", resourceSubscriptions=["tells://watched", "tells://item/1"])
+            say(s, uri="tells://watched", times=self.CHANGES, after=500)
+            # Their answers are three times what the pipe and the output hold.
+            s.send_bytes(b"".join(json.dumps(modern("tools/list", {}, "x%d" % i)).encode() + b"\n"
+                                  for i in range(self.LISTS)), read=False)
+            s.wait_log("said all")
+            told, answers = [], 0
+            while answers < self.LISTS or len(told) < 2:
+                m = s.recv()
+                answers += "result" in m
+                if "method" in m:
+                    told.append(m)
+            r = s.request("resources/read", {"uri": "tells://watched"})
+            self.assertEqual(r["result"]["contents"][0]["text"], str(self.CHANGES))
+            told += s.other
+            return told
+
     def test_a_client_that_had_stopped_reading_is_told_of_the_last_state(self):
-        """While the output is full a plugin's thread goes on: nothing piles up, and once the client
-        reads again it is told of each resource once."""
-        changes, lists = 300, 600
+        """Nothing piles up, and each resource is told of once."""
         with Files() as f:
-            config = f.write("host.yaml", "manifold: 1\nlimits: { output: 16KiB }\nsources: [{ path: "
-                             "%s, trust: true }]\n" % json.dumps(TELLS))
-            with Server("--config", config, plugins=[]) as s:
-                s.initialize()
-                subscribe(s, "tells://watched")
-                listen(s, "l", resourceSubscriptions=["tells://watched", "tells://item/1"])
-                say(s, uri="tells://watched", times=changes, after=500)
-                # Their answers are three times what the pipe and the output hold.
-                s.send_bytes(b"".join(json.dumps(modern("tools/list", {}, "x%d" % i)).encode() + b"\n"
-                                      for i in range(lists)), read=False)
-                s.wait_log("said all")
-                told, answers = [], 0
-                while answers < lists or len(told) < 2:
-                    m = s.recv()
-                    answers += "result" in m
-                    if "method" in m:
-                        told.append(m)
-                self.assertEqual(told, [updated("tells://watched"), updated("tells://watched", "l")])
-                r = s.request("resources/read", {"uri": "tells://watched"})
-                self.assertEqual(r["result"]["contents"][0]["text"], str(changes))
-                self.silent(s)
+            self.assertEqual(self.told(f, TELLS), [updated("tells://watched"), updated("tells://watched", "l")])
+
+    @needs_controls
+    def test_without_the_look_at_the_output(self):
+        with Files() as f:
+            told = self.told(f, controls_dir("bad/tells"), **without("notice_congestion"))
+            self.assertGreater(len(told), 2)
 
 
 if __name__ == "__main__":

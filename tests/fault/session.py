@@ -1,7 +1,8 @@
 """One session of the host, from start to stop, for torture.py: what is sent when, and which files
 change meanwhile.
 
-Its parts: start with seven plugins (one of them broken); calls of all kinds, lists, a batch; a reload
+Its parts: start with nine plugins (one of them broken); calls of all kinds, lists, a batch; figures and
+subscriptions; a reload
 that changes two plugins, one by overlap and one by handover, with a call of each under way; one that is
 refused; one that repairs all, asked for with a config that turns `watch` on, and the admin socket; a
 stop with one call under way and one that is never finished.
@@ -76,14 +77,15 @@ config: { stamp: %(stamp)d, fail: %(fail)d, stuck: %(stuck)d, ms: %(ms)d }
 """
 BATCH = {40, 41, 42, 43}
 LISTS = {2, 3, 4, 5, 6, 29, 30, 31, 43, 64, 65}   # answers that name what is served
-STATUS = 26
+STATUS, METRICS = 26, 75
+TOLD = {71, 72, 73, 74, 76}   # whatever the plugin made of it
 UNDER_WAY = {52, 53}    # while a reload is made: of either generation
 HANDED_OVER = {51, 55, 57, 62}
 # Which reload must have made the answer what it is.
 AFTER_RELOAD = {54: 1, 55: 1, 64: 1, 65: 1, 56: 1, 57: 1, 59: 3, 62: 3}
 UNDER_WAY_AT_THE_END = {60}   # has GRACE seconds
 GRACE = 0.1
-NEVER = {61}            # cancelled, and never finished
+NEVER = {61, 70}        # cancelled, and never finished; a subscription
 RELOADS = 3
 
 
@@ -97,7 +99,9 @@ class Files:
     @staticmethod
     def common(path, bundled, bad):
         os.mkdir(path)
-        for name in (bundled + "/echo.so", bundled + "/echo.yaml", bad + "/stamp/stamp.so"):
+        for name in (bundled + "/echo.so", bundled + "/echo.yaml", bad + "/stamp/stamp.so",
+                     bad + "/tells/tells.so", bad + "/tells/tells.yaml",
+                     bad + "/figures/figures.so", bad + "/figures/figures.yaml"):
             shutil.copy(name, path)
         return path
 
@@ -212,6 +216,16 @@ def steps():
               old("prompts/list", id=43)],
              tool("over_stamp", {}, 50), tool("hand_stamp", {}, 51),
              "no json"),
+        Step("told",
+             m("subscriptions/listen", {"notifications": {
+                 "toolsListChanged": True, "resourceSubscriptions": ["tells://watched", "tells://item/1"]}}, 70),
+             old("resources/subscribe", {"uri": "tells://watched"}, 76),
+             tool("tells", {"uri": "tells://watched"}, 71),
+             tool("tells", {"uri": "tells://item/", "many": 40, "threads": 1}, 72),
+             tool("figures", {"kind": 1, "name": "jobs", "label": "queue", "value": "a", "op": "add"}, 73),
+             tool("figures", {"kind": 3, "name": "took", "unit": "seconds", "op": "observe"}, 74),
+             m("resources/read", {"uri": "perf://metrics"}, METRICS)),
+        Step("told", m("notifications/cancelled", {"requestId": 70}), old("ping", id=77)),
         Step("reload", *reload_call, change=Files.change, reloads=1),
         Step("reload", tool("over_stamp", {}, 54), tool("hand_stamp", {}, 55), m("tools/list", id=64),
              m("resources/templates/list", id=65)),
@@ -228,17 +242,19 @@ def steps():
 
 def may_come(notification):
     """At any time once a plugin is served that was not."""
-    return re.fullmatch("notifications/(tools|prompts|resources)/list_changed",
-                        notification["method"])
+    return re.fullmatch("notifications/((tools|prompts|resources)/list_changed|resources/updated|"
+                        "subscriptions/acknowledged)", notification["method"])
 
 
 def comparable(id, answer):
     """What must be the same with and without a fault."""
     if "result" not in answer:
         return answer
-    if id == STATUS:   # counters and times differ
+    if id in (STATUS, METRICS):   # counters and times differ
         json.loads(answer["result"]["contents"][0]["text"])
         return "status"
+    if id in TOLD:
+        return "told"
     stamp = stamp_of(answer)
     if not stamp:
         return answer

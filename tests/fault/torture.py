@@ -299,7 +299,7 @@ def options():
     ap.add_argument("--jobs", type=int, default=4, help="at a time: most of a run is waiting")
     ap.add_argument("--enough", type=int, default=200, help="wrong runs after which it stops")
     ap.add_argument("--mode", action="append", choices=["once", "forever"])
-    ap.add_argument("--part", choices=["start", "calls", "reload", "refused", "repaired", "stop"],
+    ap.add_argument("--part", choices=["start", "calls", "told", "reload", "refused", "repaired", "stop"],
                     help="that part alone")
     ap.add_argument("--tail", type=int, help="of that part so many allocations at its end")
     ap.add_argument("--only", type=int, help="one n, with its whole log")
@@ -337,7 +337,7 @@ def reference_run(o):
 
 def main():
     o = options()
-    if not os.path.exists(o.binary):
+    if not os.path.isfile(o.binary):
         print("MANIFOLD_CONTROLS names no build with controls: skipped")
         return 77
     begin, bad = time.monotonic(), 0
