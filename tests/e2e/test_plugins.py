@@ -237,15 +237,21 @@ class Behaviour(unittest.TestCase):
             self.assertEqual([s.recv()["id"] for _ in range(21)], list(range(20)) + ["slow"])
 
     def test_client_cancels_a_plugin_that_finishes_in_cancel(self):
-        with start("finishes_cancelled") as s:
-            s.call("finishes_cancelled")  # loads it
-            s.send(modern("tools/call", {"name": "finishes_cancelled"}, "gone"))
-            s.echo()
-            s.send(modern("notifications/cancelled", {"requestId": "gone"}))
-            s.wait_log("cancelled finish returned -4")
-            s.echo()
-            s.finish()
-            self.assertEqual([m for m in s.other if m.get("id") == "gone"], [])
+        with Files() as f:
+            f.bad("finishes_cancelled", "p")
+            with open(f.at("p/finishes_cancelled.yaml")) as manifest:
+                text = manifest.read()
+            f.write("p/finishes_cancelled.yaml",
+                    "load: eager\n" + text.replace("timeout: 200ms", "timeout: 10m"))
+            with support.serve(f.path + "/p", harness.PLUGINS) as s:
+                s.wait_log("finishes_cancelled: loaded")
+                s.send(modern("tools/call", {"name": "finishes_cancelled"}, "gone"))
+                s.echo()
+                s.send(modern("notifications/cancelled", {"requestId": "gone"}))
+                s.wait_log("cancelled finish returned -4")
+                s.echo()
+                s.finish()
+                self.assertEqual([m for m in s.other if m.get("id") == "gone"], [])
 
     def test_progress_only_rises(self):
         with start("progress_backwards") as s:

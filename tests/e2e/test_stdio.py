@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import tempfile
+import time
 import unittest
 
 import harness
@@ -287,11 +288,20 @@ class End(unittest.TestCase):
             self.assertIsNone(s.recv())
 
     def test_eof_lets_short_calls_end(self):
-        with Server() as s:
-            s.send(sleep_request(1, 20))
-            s.close_stdin()
-            self.assertIn("result", s.answer(1))
-            self.assertIsNone(s.recv())
+        """Within STDIO_GRACE, 100 ms.  On a busy machine 20 ms may take longer than that: then the call
+        is rightly cut, and it is tried again."""
+        for _ in range(20):
+            with Server() as s:
+                s.echo()
+                s.send(sleep_request("short", 20))
+                s.close_stdin()
+                closed = time.monotonic()
+                answers = [m for m in iter(s.recv, None) if "id" in m]
+                if not answers and time.monotonic() - closed >= 0.1:
+                    continue
+                self.assertEqual([(m["id"], "result" in m) for m in answers], [("short", True)])
+                return
+        self.fail("no call of 20 ms ended within 100 ms")
 
     def test_eof_cancels_long_calls(self):
         with Server() as s:
