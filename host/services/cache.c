@@ -102,7 +102,7 @@ void cache_sweep(struct cache *c)
 
 struct cache_stamp cache_stamp_now(const struct cache_space *s)
 {
-    return (struct cache_stamp){memory_order(s->cache->memory), s->epoch, s->at};
+    return (struct cache_stamp){memory_number(s->cache->memory), s->epoch, s->at};
 }
 
 enum cache_answer cache_get(struct cache_space *s, struct str key, struct cache_read *r,
@@ -184,7 +184,7 @@ int cache_set(struct cache_space *s, struct str key, const struct str *piece, un
         if (piece[i].n)
             memcpy(to, piece[i].p, piece[i].n);
     }
-    memory_put(m, e, since ? since->order : memory_order(m));
+    memory_put(m, e, since ? since->order : memory_number(m));
     flight_overtake(s, key);
     remote_set(s, &k, e, ttl / 1000000, since);
     memory_unpin(m, e);

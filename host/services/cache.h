@@ -66,9 +66,6 @@ struct cache_read {
     struct cache_flight *flight; /* private; NULL: not on its way */
 };
 
-/* For a value that is made without a look at what there is. */
-struct cache_stamp cache_stamp_now(const struct cache_space *s);
-
 enum cache_answer {
     CACHE_HIT,  /* in memory: *ret is the value, to be released; no allocation, no copy */
     CACHE_MISS, /* in neither, or Redis is not to be asked now */
@@ -77,7 +74,7 @@ enum cache_answer {
 /* `key` is borrowed for the call and at most CACHE_KEY_MAX bytes, else a miss. */
 enum cache_answer cache_get(struct cache_space *s, struct str key, struct cache_read *r,
                             struct cache_value *ret);
-/* The stamp of a miss that is seen now. */
+/* The stamp of a miss that is seen now, or of a value that is made without a look at the cache. */
 struct cache_stamp cache_stamp_now(const struct cache_space *s);
 /* done() will not run.  A read that is not on its way: nothing. */
 void cache_cancel(struct cache_read *r);

@@ -151,7 +151,7 @@ static struct cache_flight *start(struct cache_space *s, const struct memory_key
         return NULL;
     *f = (struct cache_flight){.op = {.kind = &flight_kind, .replies = 2},
                                .space = s,
-                               .order = memory_order(s->cache->memory),
+                               .order = memory_number(s->cache->memory),
                                .id_len = (uint16_t)(4 + k->key.n)};
     make_id(s, k->key, f->id);
     list_init(&f->readers);

@@ -320,7 +320,7 @@ bool memory_sweep(struct memory *m, uint32_t slots, uint64_t now)
     return m->sweep_left > 0;
 }
 
-uint64_t memory_order(const struct memory *m)
+uint64_t memory_number(const struct memory *m)
 {
     return m->order.last;
 }

@@ -64,7 +64,7 @@ void memory_unpin(struct memory *m, struct memory_entry *e);
  * of the bound), or no room or memory; counted as refused. */
 struct memory_entry *memory_make(struct memory *m, const struct memory_key *k, size_t value,
                                  uint64_t expires, uint64_t now);
-/* In place of what is there under its key.  `order`: of what it was made from, see memory_order().
+/* In place of what is there under its key.  `order`: of what it was made from, see memory_number().
  * False: its key has been invalidated since, so it is not found and lives by its pin alone. */
 bool memory_put(struct memory *m, struct memory_entry *e, uint64_t order);
 
@@ -76,7 +76,7 @@ void memory_delete_all(struct memory *m);
 bool memory_sweep(struct memory *m, uint32_t slots, uint64_t now);
 
 /* The number of the last invalidation. */
-uint64_t memory_order(const struct memory *m);
+uint64_t memory_number(const struct memory *m);
 /* Has the key been invalidated since that number?  It may say so without need, never the reverse.
  */
 bool memory_is_stale(const struct memory *m, const struct memory_key *k, uint64_t order);

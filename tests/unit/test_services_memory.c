@@ -51,7 +51,7 @@ static bool put_bytes(struct memory_key k, struct str value, uint64_t expires, u
 
 static bool put(uint32_t space, const char *k, const char *value)
 {
-    return put_bytes(key(space, k), str_of(value), UINT64_MAX, memory_order(m));
+    return put_bytes(key(space, k), str_of(value), UINT64_MAX, memory_number(m));
 }
 
 static bool has(uint32_t space, const char *k, const char *value)
@@ -96,7 +96,7 @@ END_TEST
 START_TEST(time_ends_a_value)
 {
     struct memory_key k = key(1, "a");
-    ck_assert(put_bytes(k, STR("x"), now + 10, memory_order(m)));
+    ck_assert(put_bytes(k, STR("x"), now + 10, memory_number(m)));
     now += 9;
     ck_assert(has(1, "a", "x"));
     now += 1;
@@ -149,21 +149,21 @@ END_TEST
 
 START_TEST(what_was_made_before_an_invalidation_is_not_kept)
 {
-    uint64_t order = memory_order(m);
+    uint64_t order = memory_number(m);
     struct memory_key k = key(1, "k:1");
     memory_delete(m, &k);
     ck_assert(memory_is_stale(m, &k, order));
     ck_assert(!put_bytes(k, STR("old"), UINT64_MAX, order));
     ck_assert(has(1, "k:1", NULL));
-    order = memory_order(m);
+    order = memory_number(m);
     ck_assert(put_bytes(k, STR("new"), UINT64_MAX, order));
     memory_delete_prefix(m, 1, STR("k"));
     ck_assert(!put_bytes(k, STR("old"), UINT64_MAX, order));
     ck_assert(has(1, "k:1", NULL));
-    order = memory_order(m);
+    order = memory_number(m);
     memory_delete_all(m);
     ck_assert(!put_bytes(k, STR("old"), UINT64_MAX, order));
-    ck_assert(put_bytes(k, STR("new"), UINT64_MAX, memory_order(m)));
+    ck_assert(put_bytes(k, STR("new"), UINT64_MAX, memory_number(m)));
     ck_assert(has(1, "k:1", "new"));
 }
 END_TEST
@@ -196,7 +196,7 @@ START_TEST(pins_never_break_the_bound)
         struct memory_entry *e = memory_make(m, &k, sizeof(value), UINT64_MAX, now);
         if (e) {
             memset(e->bytes + e->key_len, 0, sizeof(value));
-            memory_put(m, e, memory_order(m));
+            memory_put(m, e, memory_number(m));
             pinned[pins++] = e;
         } else {
             refused++;
@@ -230,7 +230,7 @@ static bool ask(const char *kind, uint64_t id)
     if (memory_find(m, &mk, now))
         return true;
     memset(value, 'v', sizeof(value));
-    ck_assert(put_bytes(mk, (struct str){value, sizeof(value)}, UINT64_MAX, memory_order(m)));
+    ck_assert(put_bytes(mk, (struct str){value, sizeof(value)}, UINT64_MAX, memory_number(m)));
     return false;
 }
 
@@ -360,7 +360,7 @@ START_TEST(it_forgets_but_never_lies)
             }
             break;
         case 0 ... 29:
-            model_put(space, i, step, memory_order(m), step);
+            model_put(space, i, step, memory_number(m), step);
             break;
         case 30 ... 34: /* as of an earlier time */
             model_put(space, i, step, order[old], as_of[old]);
@@ -383,7 +383,7 @@ START_TEST(it_forgets_but_never_lies)
             }
             break;
         case 41 ... 44:
-            order[old] = memory_order(m);
+            order[old] = memory_number(m);
             as_of[old] = step;
             break;
         case 45 ... 49:

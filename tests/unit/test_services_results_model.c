@@ -5,10 +5,13 @@
  *
  * After each step results_check() and engine_check() hold, and what waits, runs and is counted is
  * the model's.  Every answer is looked at: it is that of the run which the model says the request
- * waits for, or of the last one that was kept for its key, and never one from before a change. */
+ * waits for, or of the last one that was kept for its key, and never one from before a change.
+ * What the cache is given to keep, and whether it takes it, is the model's too. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include "engine/internal.h"
+#include "services/cache_internal.h"
+#include "services/cache_order.h"
 #include "services/results_internal.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -69,8 +72,9 @@ static struct {
     struct buf message;
     struct run run[RUNS];
     struct request request[REQUESTS];
-    uint64_t kept[ENTRIES * ARGS * PRINCIPALS];    /* number of the run; 0: nothing */
-    uint64_t kept_at[ENTRIES * ARGS * PRINCIPALS]; /* changes before that run began */
+    uint64_t kept[ENTRIES * ARGS * PRINCIPALS];     /* number of the run; 0: nothing */
+    uint64_t kept_at[ENTRIES * ARGS * PRINCIPALS];  /* changes before that run began */
+    uint64_t class_of[ENTRIES * ARGS * PRINCIPALS]; /* of those in which the cache counts deletes */
     uint64_t numbers, step, steps, seed, random;
     /* the step under way */
     struct run *starting;  /* whose call() may come */
@@ -79,11 +83,13 @@ static struct {
     enum call_end end;     /* this end; CALL_REFUSED is for a timeout */
     bool redis;
     struct run *asked; /* by wrapped cache_get() */
+    unsigned sets;     /* by wrapped cache_set(), until they are settled */
+    int set;           /* what it said */
     unsigned answers;
     bool stopped, closed;
     struct results_counters count;
     uint64_t inside, redis_hits, garbage, cancels, abandoned, timeouts, own_deadlines, drops,
-        errors, late, forgotten;
+        errors, late, forgotten, refused;
 } t;
 
 static void fail_at(int line, const char *what)
@@ -140,6 +146,10 @@ enum cache_answer __real_cache_get(struct cache_space *s, struct str key, struct
                                    struct cache_value *ret);
 enum cache_answer __wrap_cache_get(struct cache_space *s, struct str key, struct cache_read *r,
                                    struct cache_value *ret);
+int __real_cache_set(struct cache_space *s, struct str key, const struct str *piece,
+                     unsigned pieces, uint64_t ttl, const struct cache_stamp *since);
+int __wrap_cache_set(struct cache_space *s, struct str key, const struct str *piece,
+                     unsigned pieces, uint64_t ttl, const struct cache_stamp *since);
 void __real_cache_cancel(struct cache_read *r);
 void __wrap_cache_cancel(struct cache_read *r);
 
@@ -147,13 +157,21 @@ enum cache_answer __wrap_cache_get(struct cache_space *s, struct str key, struct
                                    struct cache_value *ret)
 {
     enum cache_answer a = __real_cache_get(s, key, r, ret);
+    MUST(t.starting);
+    t.class_of[t.starting->key] = memory_key(s->id, key).hash % ORDER_KEYS;
     if (!t.redis || a != CACHE_MISS)
         return a;
-    MUST(t.starting);
     t.asked = t.starting;
     t.asked->read = r;
     t.asked->space = s;
     return CACHE_ASKED;
+}
+
+int __wrap_cache_set(struct cache_space *s, struct str key, const struct str *piece,
+                     unsigned pieces, uint64_t ttl, const struct cache_stamp *since)
+{
+    t.sets++;
+    return t.set = __real_cache_set(s, key, piece, pieces, ttl, since);
 }
 
 void __wrap_cache_cancel(struct cache_read *r)
@@ -290,15 +308,30 @@ static struct run *find_sharable(int key)
     return NULL;
 }
 
+/* The cache remembers the last 64 changes, and drops what is older than that. */
+static bool in_doubt(uint64_t since)
+{
+    return t.drops - since >= 60;
+}
+
 /* It has ended; what the model knows of its key from then on. */
 static void settle(struct run *r)
 {
+    bool given = r->how == MF_DONE && !r->big && !r->gone;
     MUST(r->waits == 0);
-    if (r->how == MF_DONE && !r->dropped && !r->big && !r->gone) {
-        t.kept[r->key] = r->number;
-        t.kept_at[r->key] = r->began_at;
-    }
+    MUST(t.sets == given);
+    t.sets = 0;
     r->state = NONE;
+    if (!given)
+        return;
+    if (r->dropped || t.set) {
+        MUST(t.set == -ESTALE);
+        MUST(r->dropped || in_doubt(r->began_at));
+        t.refused++;
+        return;
+    }
+    t.kept[r->key] = r->number;
+    t.kept_at[r->key] = r->began_at;
 }
 
 /* After a begin: the run goes on, or has ended inside. */
@@ -369,8 +402,7 @@ static void start(void)
     q->ticket = ask(q);
     t.starting = NULL;
     if (!shared && t.kept[key] && (t.asked || r->state != NONE)) {
-        /* It remembers the last 64 changes and drops, in doubt, what is older than that. */
-        MUST(t.drops - t.kept_at[key] >= 60);
+        MUST(in_doubt(t.kept_at[key]));
         t.kept[key] = 0;
         q->run = q->live ? r : NULL;
         r->waits = q->live;
@@ -407,6 +439,20 @@ static struct str foreign(uint64_t number)
     return (struct str){space, VALUE_HEAD + (size_t)n};
 }
 
+/* Whatever is there for the key of `but` is deleted; and what was begun before it, by others whose
+ * result had been dropped or was not to be shared, is not kept.  Of deletes the cache knows only
+ * the class of the key. */
+static void delete_key(const struct run *but)
+{
+    t.kept[but->key] = 0;
+    for (unsigned i = 0; i < RUNS; i++) {
+        struct run *r = &t.run[i];
+        if (r != but && (r->state == RUNNING || r->state == FINISHING) &&
+            t.class_of[r->key] == t.class_of[but->key])
+            r->dropped = true;
+    }
+}
+
 static void redis_answers(void)
 {
     struct run *r = pick_run(ASKING);
@@ -432,7 +478,7 @@ static void redis_answers(void)
     if (what == 1) {
         struct cache_value v = {.bytes = foreign(1)};
         v.bytes.n -= 1;
-        t.kept[r->key] = 0; /* whatever is there is deleted */
+        delete_key(r);
         t.garbage++;
         read->done(read, &v);
     } else {
@@ -717,13 +763,13 @@ int main(int argc, char **argv)
     printf("%.1f s: %" PRIu64 " misses, %" PRIu64 " hits, %" PRIu64 " shared, %" PRIu64
            " ended inside, %" PRIu64 " hits of Redis, %" PRIu64 " garbage, %" PRIu64
            " left, %" PRIu64 " abandoned, %" PRIu64 " timeouts, %" PRIu64 " own deadlines, %" PRIu64
-           " drops, %" PRIu64 " errors, %" PRIu64 " late\n",
+           " drops, %" PRIu64 " errors, %" PRIu64 " late, %" PRIu64 " not kept\n",
            (double)(clock_ns() - begin) / 1e9, t.count.misses, t.count.hits, t.count.shared,
            t.inside, t.redis_hits, t.garbage, t.cancels, t.abandoned, t.timeouts, t.own_deadlines,
-           t.drops, t.errors, t.late);
+           t.drops, t.errors, t.late, t.refused);
     if (t.steps >= 10000)
         MUST(t.count.misses && t.count.hits && t.count.shared && t.inside && t.redis_hits &&
              t.garbage && t.cancels && t.abandoned && t.timeouts && t.own_deadlines && t.drops &&
-             t.errors && t.late);
+             t.errors && t.late && t.refused);
     return 0;
 }
