@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include "base/list.h"
 
-enum { IN_BYTES = 32 << 10, OUT_KEEP = 64 << 10 };
+enum { IN_BYTES = 32 << 10, OUT_KEEP = 64 << 10, OUT_SOON = 256 << 10 };
 /* Seconds until the kernel asks a silent other side, and milliseconds until it gives up on data. */
 enum { KEEPALIVE_AFTER = 5, KEEPALIVE_EVERY = 1, KEEPALIVE_COUNT = 3, USER_TIMEOUT = 5000 };
 
@@ -25,7 +25,8 @@ struct redis_conn {
     void *user;
     struct reply_reader *reader;
     struct buf out, writing;
-    size_t mark; /* of `out`, where the batch begins */
+    size_t mark;      /* of `out`, where the batch begins */
+    size_t unwritten; /* bytes that came since the last write */
     unsigned handles;
     bool opened, busy, closing;
     char in[IN_BYTES];
@@ -118,6 +119,7 @@ static void on_flush(uv_prepare_t *h)
 {
     struct redis_conn *c = h->data;
     uv_prepare_stop(h);
+    c->unwritten = 0;
     uv_buf_t all = uv_buf_init(c->out.data, (unsigned)c->out.len);
     int n = uv_try_write(&c->to.stream, &all, 1);
     if (n < 0 && n != UV_EAGAIN) {
@@ -174,12 +176,30 @@ void redis_conn_number(struct redis_conn *c, uint64_t n)
     redis_conn_arg(c, (struct str){text, (size_t)len});
 }
 
+/* A turn in which so much is sent should not wait for its end.  An error is left to the flush. */
+static void write_some(struct redis_conn *c)
+{
+    if (!c->opened || c->busy || c->closing)
+        return;
+    uv_buf_t all = uv_buf_init(c->out.data, (unsigned)c->out.len);
+    int n = uv_try_write(&c->to.stream, &all, 1);
+    if (n <= 0)
+        return;
+    c->out.len -= (size_t)n;
+    memmove(c->out.data, c->out.data + n, c->out.len);
+}
+
 int redis_conn_end(struct redis_conn *c)
 {
     int r = c->out.failed;
     if (r) {
         c->out.len = c->mark;
         c->out.failed = 0;
+    } else if (c->out.len - c->mark + c->unwritten > OUT_SOON) {
+        c->unwritten = 0;
+        write_some(c);
+    } else {
+        c->unwritten += c->out.len - c->mark;
     }
     wants_flush(c);
     return r;
