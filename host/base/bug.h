@@ -35,7 +35,7 @@ int protection_off(const char *name);
      !__builtin_strcmp(name, "queue_wait") || !__builtin_strcmp(name, "timeout") || \
      !__builtin_strcmp(name, "rate") || !__builtin_strcmp(name, "breaker") ||       \
      !__builtin_strcmp(name, "watchdog") || !__builtin_strcmp(name, "metrics") ||   \
-     !__builtin_strcmp(name, "clock") || !__builtin_strcmp(name, "threads") ||       \
+     !__builtin_strcmp(name, "clock") || !__builtin_strcmp(name, "threads") ||      \
      !__builtin_strcmp(name, "builder"))
 #else
 #define protection_off(name) 0

@@ -1,5 +1,8 @@
 /* mock_files_do.c - what the operations of files/1 do with paths, at once and on the test's thread.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* O_PATH, renameat2() */
+#endif
 #include "mock_files_parts.h"
 
 #include <dirent.h>

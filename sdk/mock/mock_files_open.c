@@ -1,4 +1,7 @@
 /* mock_files_open.c - open files of files/1. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* O_PATH, renameat2() */
+#endif
 #include "mock_files_parts.h"
 
 #include <errno.h>

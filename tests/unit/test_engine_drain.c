@@ -519,16 +519,16 @@ int main(void)
     TCase *c = tcase_create("drain");
     tcase_add_checked_fixture(c, setup, teardown);
     const TTest *const all[] = {idle_ends_in_the_next_turn,
-                                       never_loaded_ends_without_code,
-                                       calls_end_where_they_began,
-                                       limit_cuts_calls_and_tells_their_clients,
-                                       stuck_is_kept_and_closed_after_all,
-                                       heir_opens_when_all_has_ended_with_its_state,
-                                       heir_of_one_that_is_stuck_opens_without,
-                                       state_that_fails_is_not_handed_over,
-                                       heir_that_does_not_open_refuses_its_calls,
-                                       discarded_goes_quietly,
-                                       discarded_while_it_is_probed};
+                                never_loaded_ends_without_code,
+                                calls_end_where_they_began,
+                                limit_cuts_calls_and_tells_their_clients,
+                                stuck_is_kept_and_closed_after_all,
+                                heir_opens_when_all_has_ended_with_its_state,
+                                heir_of_one_that_is_stuck_opens_without,
+                                state_that_fails_is_not_handed_over,
+                                heir_that_does_not_open_refuses_its_calls,
+                                discarded_goes_quietly,
+                                discarded_while_it_is_probed};
     for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
         tcase_add_test(c, all[i]);
     suite_add_tcase(s, c);
