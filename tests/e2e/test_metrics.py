@@ -417,19 +417,45 @@ class Series(Base):
             self.assertEqual((len(p["plugin_metrics"]), p["plugin_metrics_left_out"]), (500, 200))
 
 
+class Busy(Exception):
+    """What was to be quick was not, as this client sees, too: the machine has other things to do."""
+
+
+def quick(s, limit, tool, **arguments):
+    """A call that the host must not find to be slow."""
+    began = time.monotonic()
+    result = s.call(tool, arguments)
+    if (time.monotonic() - began) * 1000 >= limit:
+        raise Busy()
+    return result
+
+
+def undisturbed(test):
+    """Made again while the machine is too busy for it."""
+    def again(self):
+        for _ in range(20):
+            try:
+                return test(self)
+            except Busy:
+                continue
+        self.fail("the machine is too busy")
+    return again
+
+
 class Slow(Base):
     def lines(self, s):
         return re.findall(r"warn +figures: figures: slow call, (\d+) ms: it waited (\d+) ms and ran "
                           r"(\d+) ms; its end: (.*) \(slow: 300ms\)(.*)", s.log())
 
+    @undisturbed
     def test_where_the_time_went(self):
         with serve(BAD + "/figures", args=("--set", "figures.limits.concurrency=1")) as s:
-            figures(s)
+            quick(s, 300, "figures")
             s.send(*[modern("tools/call", {"name": "figures", "arguments": {"sleep": 400, "fail": i}},
                             "c%d" % i) for i in (0, 1)])
             for i in (0, 1):
                 s.answer("c%d" % i)
-            figures(s, sleep=10)
+            quick(s, 300, "figures", sleep=10)
             s.wait_log("an error of the tool")
             first, second = self.lines(s)
             self.assertEqual((first[3], second[3]), ("a result", "an error of the tool"))
@@ -448,9 +474,10 @@ class Slow(Base):
             s.call("figures", {"sleep": 500})
             s.wait_log("its end: timeout (slow: 300ms)")
 
+    @undisturbed
     def test_the_log_is_bounded(self):
         with serve(BAD + "/figures", args=("--set", "figures.limits={concurrency: 200, queue: 0}")) as s:
-            figures(s)
+            quick(s, 300, "figures")
             s.send(*[modern("tools/call", {"name": "figures", "arguments": {"sleep": 350}}, "c%d" % i)
                      for i in range(100)])
             for i in range(100):
@@ -458,15 +485,18 @@ class Slow(Base):
             self.assertEqual(status(s)["plugins"][0]["slow"], 100)
             figures(s, sleep=1100)  # in another second, which tells of those that were left out
             s.wait_log("more since the last line")
+            with s.logged:
+                s.logged.wait_for(lambda: any(int(l[0]) >= 1100 for l in self.lines(s)), harness.TIMEOUT)
             lines = self.lines(s)
             self.assertLess(len(lines), 50)
             told = sum(int(n) for n in re.findall(r"; (\d+) more since", s.log()))
             self.assertEqual(len(lines) + told, 101)
 
+    @undisturbed
     def test_the_hosts_own_bound(self):
         with self.configured("log: { slow: 40ms }\n") as s:
             s.echo()
-            s.call("sleep", {"ms": 1})
+            quick(s, 40, "sleep", ms=1)
             s.call("sleep", {"ms": 60})
             s.wait_log("echo: sleep: slow call, ")
             self.assertEqual(len(re.findall("sleep: slow call", s.log())), 1)

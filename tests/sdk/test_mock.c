@@ -406,13 +406,13 @@ START_TEST(extensions_are_what_was_registered)
     static const int vtable = 1, other = 2;
     mf_mock *m = mf_mock_new(&good);
     const mf_host *h = mf_mock_host(m);
-    ck_assert_ptr_null(h->extension(h, "manifold.cache/1"));
-    mf_mock_set_extension(m, "manifold.cache/1", &vtable);
+    ck_assert_ptr_null(h->extension(h, "org.example.none/1"));
+    mf_mock_set_extension(m, "org.example.none/1", &vtable);
     mf_mock_set_extension(m, "manifold.http/1", &other);
-    ck_assert_ptr_eq(h->extension(h, "manifold.cache/1"), &vtable);
+    ck_assert_ptr_eq(h->extension(h, "org.example.none/1"), &vtable);
     ck_assert_ptr_eq(h->extension(h, "manifold.http/1"), &other);
-    mf_mock_set_extension(m, "manifold.cache/1", NULL);
-    ck_assert_ptr_null(h->extension(h, "manifold.cache/1"));
+    mf_mock_set_extension(m, "org.example.none/1", NULL);
+    ck_assert_ptr_null(h->extension(h, "org.example.none/1"));
     mf_mock_free(m);
 }
 END_TEST
