@@ -69,15 +69,22 @@ static void on_post(struct post *p)
         cache_client_free(c);
 }
 
+/* With the lock held, and no post on its way: then the loop does not look at it. */
+static bool start_post(struct cache_client *c)
+{
+    c->post.run = on_post;
+    c->posted = engine_post(c->engine, &c->post);
+    return c->posted;
+}
+
 static mf_status post_write(struct cache_client *c, struct cache_write *w)
 {
     mf_status s = MF_OK;
     size_t bytes = sizeof(*w) + w->key_len + w->value_len;
     pthread_mutex_lock(&c->lock);
-    c->post.run = on_post;
     if (bytes > WAITING_BYTES - c->write_bytes)
         s = MF_ELIMIT;
-    else if (!c->posted && !(c->posted = engine_post(c->engine, &c->post)))
+    else if (!c->posted && !start_post(c))
         s = MF_ECANCELED; /* the host is about to exit */
     if (s == MF_OK) {
         list_append(&c->writes, &w->in_client);
