@@ -5,6 +5,9 @@ import json
 import os
 import select
 import shutil
+import signal
+import socket
+import subprocess
 import time
 import unittest
 
@@ -264,6 +267,139 @@ class Sharing(unittest.TestCase):
             s.call("echo", {"message": "loaded"})
             self.ask_many(s, 600000)
             entry(s, "sleep")
+
+
+class Redis:
+    """A server of this test alone, on a socket in `directory`."""
+
+    def __init__(self, directory):
+        self.path = os.path.join(directory, "redis.sock")
+        self.directory = directory
+
+    def __enter__(self):
+        self.process = subprocess.Popen(
+            ["redis-server", "--port", "0", "--unixsocket", self.path, "--dir", self.directory,
+             "--save", "", "--appendonly", "no"], stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + harness.TIMEOUT
+        while True:
+            try:
+                return self if self.ask("PING") == b"PONG" else None
+            except OSError:
+                must(time.monotonic() < deadline and self.process.poll() is None, "no redis-server")
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGCONT)
+        self.process.kill()
+        self.process.wait()
+
+    def ask(self, *words):
+        """One command; its reply, lists as lists."""
+        words = [w if isinstance(w, bytes) else str(w).encode() for w in words]
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(harness.TIMEOUT)
+            s.connect(self.path)
+            s.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w)
+                                                        for w in words))
+            return self.read(s.makefile("rb"))
+
+    def read(self, f):
+        line = f.readline()[:-2]
+        kind, rest = line[:1], line[1:]
+        if kind == b"$":
+            return None if rest == b"-1" else f.read(int(rest) + 2)[:-2]
+        if kind == b"*":
+            return [self.read(f) for _ in range(int(rest))]
+        must(kind != b"-", rest)
+        return rest
+
+    def has(self, message):
+        """Does it have the result of echo with this message?"""
+        return any(json.dumps(message).encode() in key for key in self.ask("KEYS", "*:r:*"))
+
+    def wait_for(self, message):
+        deadline = time.monotonic() + harness.TIMEOUT
+        while not self.has(message):
+            must(time.monotonic() < deadline, "the result did not reach Redis:", message)
+
+
+@unittest.skipUnless(shutil.which("redis-server"), "there is no redis-server")
+class Behind(unittest.TestCase):
+    """Several hosts and one Redis."""
+
+    def host(self, f, redis):
+        config = f.write("m.yaml", "manifold: 1\nadmin: none\nsources: [{ path: %s, trust: true }]\n"
+                         "cache: { redis: %s, timeout: 2s }\n"
+                         % (json.dumps(f.at("p")), json.dumps("unix:" + redis.path)))
+        s = harness.Server("--config", config, plugins=[])
+        return s
+
+    def connected(self, s, redis):
+        """Until its library was read and Redis has answered, it asks and tells Redis nothing."""
+        deadline = time.monotonic() + harness.TIMEOUT
+        tries = 0
+        while not any(redis.has("%d %d" % (s.process.pid, i)) for i in range(tries)):
+            s.call("echo", {"message": "%d %d" % (s.process.pid, tries)})
+            tries += 1
+            must(time.monotonic() < deadline, "nothing reaches Redis")
+            wait_ms(10)
+
+    def test_another_host_has_the_hit(self):
+        with Host() as f, Redis(f.path) as redis:
+            with self.host(f, redis) as a, self.host(f, redis) as b:
+                self.connected(a, redis)
+                self.connected(b, redis)
+                self.assertEqual(kept(a.call("echo", {"message": "hi"})), {"hit": False})
+                redis.wait_for("hi")
+                r = b.call("echo", {"message": "hi"})
+                must(kept(r)["hit"], r)
+                self.assertEqual(r["content"][0]["text"], "Echo: hi")
+                # From here on it has it in memory.
+                redis.process.send_signal(signal.SIGSTOP)
+                must(kept(b.call("echo", {"message": "hi"}))["hit"], "not in memory")
+                redis.process.send_signal(signal.SIGCONT)
+            # It outlives its host.
+            with self.host(f, redis) as c:
+                self.connected(c, redis)
+                must(kept(c.call("echo", {"message": "hi"}))["hit"], "gone with its host")
+
+    def test_equal_requests_ask_redis_once(self):
+        with Host() as f, Redis(f.path) as redis, self.host(f, redis) as s:
+            self.connected(s, redis)
+            redis.process.send_signal(signal.SIGSTOP)  # so that all of them wait for it
+            ids = list(range(100, 150))
+            s.send(*(modern("tools/call", {"name": "sleep", "arguments": {"ms": 50}}, id)
+                     for id in ids))
+            for id in ids[10:20]:
+                s.send(modern("notifications/cancelled", {"requestId": id}))
+            s.call("echo_structured", {"message": "all of them have been read"})
+            redis.process.send_signal(signal.SIGCONT)
+            for id in ids[:10] + ids[20:]:
+                self.assertEqual(s.answer(id)["result"]["content"][0]["text"], "Slept 50 ms")
+            e = entry(s, "sleep")
+            self.assertEqual((e["calls"], e["shared"]), (1, 39))
+
+    def test_garbage_in_redis_is_a_miss(self):
+        with Host() as f, Redis(f.path) as redis, self.host(f, redis) as a, \
+                self.host(f, redis) as b:
+            self.connected(a, redis)
+            self.connected(b, redis)
+            a.call("echo", {"message": "hi"})
+            redis.wait_for("hi")
+            for key in redis.ask("KEYS", "*:r:*"):
+                good = redis.ask("GET", key)
+                at = good.index(b'"text"')
+                redis.ask("SET", key, good[:at] + b'"te\nt"' + good[at + 6:])
+            r = b.call("echo", {"message": "hi"})
+            self.assertEqual((r["content"][0]["text"], kept(r)), ("Echo: hi", {"hit": False}))
+            must(kept(b.call("echo", {"message": "hi"}))["hit"], "the new one was not kept")
+
+    def test_without_redis_calls_go_on(self):
+        with Host() as f, Redis(f.path) as redis, self.host(f, redis) as s:
+            self.connected(s, redis)
+            redis.process.kill()
+            for i in range(50):
+                r = s.call("echo", {"message": "m%d" % (i // 2)})
+                must(not r.get("isError") and kept(r)["hit"] == bool(i % 2), i, r)
 
 
 if __name__ == "__main__":
