@@ -160,15 +160,18 @@ static void go_round(struct memory *m, struct memory_entry *e, enum memory_queue
     enqueue(m, e, where);
 }
 
-/* One step towards more room. */
-static void evict_small(struct memory *m, uint64_t now, unsigned *rounds)
+/* One step towards more room.  False: what is next there is pinned, its memory would not come back.
+ */
+static bool evict_small(struct memory *m, uint64_t now, unsigned *rounds)
 {
     struct memory_entry *e = container_of(m->small.next, struct memory_entry, queue);
     if (bury(m, e, now))
-        return;
-    if (e->pins) { /* its memory would not come back */
+        return true;
+    if (e->pins) {
         go_round(m, e, QUEUE_SMALL);
-    } else if (e->hits > 1 && *rounds < SECOND_MAX) {
+        return false;
+    }
+    if (e->hits > 1 && *rounds < SECOND_MAX) {
         ++*rounds;
         e->hits = 0;
         go_round(m, e, QUEUE_MAIN);
@@ -177,6 +180,7 @@ static void evict_small(struct memory *m, uint64_t now, unsigned *rounds)
         m->count.evictions++;
         unlink_entry(m, e);
     }
+    return true;
 }
 
 static void evict_main(struct memory *m, uint64_t now, unsigned *rounds)
@@ -200,9 +204,9 @@ static bool make_room(struct memory *m, uint64_t need, uint64_t now)
     for (unsigned i = 0; m->bytes + need > m->max; i++) {
         if (i == EVICT_MAX || !m->count.entries)
             return false;
-        if (!list_empty(&m->small) && (m->small_bytes > m->small_max || list_empty(&m->main)))
-            evict_small(m, now, &rounds);
-        else
+        bool small =
+            !list_empty(&m->small) && (m->small_bytes > m->small_max || list_empty(&m->main));
+        if ((!small || !evict_small(m, now, &rounds)) && !list_empty(&m->main))
             evict_main(m, now, &rounds);
     }
     return true;

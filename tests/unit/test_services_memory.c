@@ -212,6 +212,38 @@ START_TEST(pins_never_break_the_bound)
 }
 END_TEST
 
+/* Those of the small queue are held, all of them: others give way. */
+START_TEST(pins_do_not_stand_in_the_way_of_others)
+{
+    enum { USED = 4000, HELD_NOW = 1000 };
+    static struct memory_entry *pinned[HELD_NOW];
+    char text[16], value[100] = {0};
+    struct str v = {value, sizeof(value)};
+    for (int round = 0; round < 4; round++) {
+        for (unsigned i = 0; i < USED; i++) {
+            snprintf(text, sizeof(text), "used%u", i);
+            struct memory_key k = key(1, text);
+            if (!memory_find(m, &k, now))
+                ck_assert(put_bytes(k, v, UINT64_MAX, memory_number(m)));
+        }
+    }
+    for (unsigned i = 0; i < HELD_NOW; i++) {
+        snprintf(text, sizeof(text), "held%u", i);
+        struct memory_key k = key(1, text);
+        ck_assert(put_bytes(k, v, UINT64_MAX, memory_number(m)));
+        pinned[i] = memory_find(m, &k, now);
+        memory_pin(pinned[i]);
+    }
+    for (unsigned i = 0; i < 2 * USED; i++) {
+        snprintf(text, sizeof(text), "more%u", i);
+        ck_assert(put_bytes(key(1, text), v, UINT64_MAX, memory_number(m)));
+    }
+    ck_assert_uint_eq(count().refused, 0);
+    for (unsigned i = 0; i < HELD_NOW; i++)
+        memory_unpin(m, pinned[i]);
+}
+END_TEST
+
 START_TEST(the_too_large_is_refused)
 {
     static char value[MEMORY_MIN];
@@ -464,6 +496,7 @@ int main(void)
     tcase_add_test(t, what_was_made_before_an_invalidation_is_not_kept);
     tcase_add_test(t, a_pinned_value_outlives_its_key);
     tcase_add_test(t, pins_never_break_the_bound);
+    tcase_add_test(t, pins_do_not_stand_in_the_way_of_others);
     tcase_add_test(t, the_too_large_is_refused);
     tcase_add_test(t, a_scan_does_not_wash_out_what_is_used);
     tcase_add_test(t, it_forgets_but_never_lies);
