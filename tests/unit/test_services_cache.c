@@ -9,6 +9,11 @@
 
 #define MS UINT64_C(1000000)
 #define S  (1000 * MS)
+/* For what must come but may take its time: this machine may have other things to do. */
+#define PATIENCE (60 * S)
+/* The timeout in tests that are not about it, and in those that are. */
+#define LONG  (30 * S)
+#define SHORT (50 * MS)
 
 static struct redis_server redis;
 /* A test that fails leaves its caches and what they wait for: the next one has a loop of its own.
@@ -35,7 +40,7 @@ static void setup(void)
     loop = xcalloc(1, sizeof(*loop));
     tick = xcalloc(1, sizeof(*tick));
     open_caches = 0;
-    timeout = 50 * MS;
+    timeout = LONG;
     uv_loop_init(loop);
     uv_timer_init(loop, tick);
     uv_timer_start(tick, on_tick, 1, 1);
@@ -46,10 +51,15 @@ static void turn(void)
     uv_run(loop, UV_RUN_ONCE);
 }
 
+static void run_until(uint64_t when)
+{
+    while (clock_ns() < when)
+        turn();
+}
+
 static void run_for(uint64_t ns)
 {
-    for (uint64_t until = clock_ns() + ns; clock_ns() < until;)
-        turn();
+    run_until(clock_ns() + ns);
 }
 
 static void on_closed(void *arg)
@@ -66,7 +76,7 @@ static void close_cache(struct host *h)
 
 static void teardown(void)
 {
-    for (uint64_t until = clock_ns() + S; open_caches && clock_ns() < until;)
+    for (uint64_t until = clock_ns() + PATIENCE; open_caches && clock_ns() < until;)
         uv_run(loop, UV_RUN_ONCE);
     uv_close((uv_handle_t *)tick, NULL);
     uv_run(loop, UV_RUN_NOWAIT);
@@ -121,7 +131,7 @@ static bool settles(const struct host *h, uint64_t ns)
 static void open_host(struct host *h)
 {
     open_with(h, redis.socket, NULL);
-    ck_assert(settles(h, 5 * S));
+    ck_assert(settles(h, PATIENCE));
 }
 
 /* --- one read, run to its end --- */
@@ -161,7 +171,7 @@ static enum cache_answer begin(struct question *q, struct host *h, const char *k
 
 static void finish(struct question *q)
 {
-    for (uint64_t until = clock_ns() + 5 * S; !q->answered && clock_ns() < until;)
+    for (uint64_t until = clock_ns() + PATIENCE; !q->answered && clock_ns() < until;)
         turn();
     ck_assert(q->answered);
 }
@@ -183,6 +193,19 @@ static bool finds_in_memory(struct host *h, const char *key)
     return a == CACHE_HIT;
 }
 
+/* The same where the timeout is short: a read that is late is a miss, and not the last one. */
+static bool finds_at_last(struct host *h, const char *key, const char *value)
+{
+    for (uint64_t until = clock_ns() + PATIENCE; clock_ns() < until; turn()) {
+        struct question q;
+        begin(&q, h, key);
+        finish(&q);
+        if (q.hit)
+            return q.len == strlen(value) && !memcmp(q.value, value, q.len);
+    }
+    return false;
+}
+
 static int set(struct host *h, const char *key, const char *value)
 {
     struct str piece = str_of(value);
@@ -196,16 +219,47 @@ static int set_since(struct host *h, const char *key, const char *value,
     return cache_set(h->space, str_of(key), &piece, 1, 60 * S, since);
 }
 
-/* How long until the key is gone from the host's memory; 0: not within a second. */
+/* How long until the key is gone from the host's memory; 0: it stays. */
 static uint64_t gone_from_memory(struct host *h, const char *key)
 {
     uint64_t from = clock_ns();
-    while (clock_ns() - from < S) {
+    while (clock_ns() - from < PATIENCE) {
         if (!finds_in_memory(h, key))
             return clock_ns() - from;
         turn();
     }
     return 0;
+}
+
+/* Until the host is `link`, or is not. */
+static bool becomes(const struct host *h, enum cache_link link, bool is)
+{
+    for (uint64_t until = clock_ns() + PATIENCE; (link_of(h) == link) != is; turn()) {
+        if (clock_ns() > until)
+            return false;
+    }
+    return true;
+}
+
+/* Until the host says this of its link. */
+static bool says(const struct host *h, const char *why)
+{
+    for (uint64_t until = clock_ns() + PATIENCE; clock_ns() < until; turn()) {
+        const char *now = count(h).link_error;
+        if (now && strcmp(now, why) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Until `to` has heard of all that Redis has confirmed to `from`: of one more behind it. */
+static void pass_on(struct host *from, struct host *to)
+{
+    ck_assert_int_eq(set(to, "fence", "v"), 0);
+    ck_assert(finds_in_memory(to, "fence"));
+    ck_assert(settles(to, PATIENCE));
+    ck_assert_int_eq(cache_delete(from->space, STR("fence")), 0);
+    ck_assert(gone_from_memory(to, "fence"));
 }
 
 /* --- tests --- */
@@ -254,18 +308,19 @@ START_TEST(another_host_gets_the_hit)
     open_host(&b);
     ck_assert_int_eq(set(&a, "k", "value"), 0);
     ck_assert(finds(&a, "k", "value"));
-    ck_assert(settles(&a, S));
+    ck_assert(settles(&a, PATIENCE));
     ck_assert(finds(&b, "k", "value"));
     ck_assert_uint_eq(cache_space_count(b.space)->redis_hits, 1);
     ck_assert(finds_in_memory(&b, "k"));
     ck_assert(finds(&b, "other", NULL));
     /* Only the first of them set it, the time is carried over. */
     struct str piece = STR("brief");
-    ck_assert_int_eq(cache_set(a.space, STR("brief"), &piece, 1, 150 * MS, NULL), 0);
-    ck_assert(settles(&a, S));
-    run_for(100 * MS);
+    ck_assert_int_eq(cache_set(a.space, STR("brief"), &piece, 1, 2 * S, NULL), 0);
+    ck_assert(settles(&a, PATIENCE));
+    uint64_t there = clock_ns();
+    run_for(S);
     ck_assert(finds(&b, "brief", "brief"));
-    run_for(60 * MS);
+    run_until(there + 2 * S + 10 * MS);
     ck_assert(finds(&b, "brief", NULL) && finds(&a, "brief", NULL));
     close_cache(&a);
     close_cache(&b);
@@ -305,7 +360,7 @@ START_TEST(an_invalidation_reaches_the_other_host)
     uint64_t key = S, prefix = S;
     for (int i = 0; i < 5; i++) {
         ck_assert_int_eq(set(&a, "k", "one") | set(&a, "p:1", "one") | set(&a, "q:1", "one"), 0);
-        ck_assert(settles(&a, S));
+        ck_assert(settles(&a, PATIENCE));
         ck_assert(finds(&b, "k", "one") && finds(&b, "p:1", "one") && finds(&b, "q:1", "one"));
         ck_assert_int_eq(cache_delete(a.space, STR("k")), 0);
         uint64_t took = gone_from_memory(&b, "k");
@@ -313,6 +368,7 @@ START_TEST(an_invalidation_reaches_the_other_host)
         ck_assert_int_eq(cache_delete_prefix(a.space, STR("p:")), 0);
         took = gone_from_memory(&b, "p:1");
         prefix = took < prefix ? took : prefix;
+        ck_assert(settles(&a, PATIENCE)); /* what it sets before that is of before the prefix */
     }
     printf("an invalidation reached the other host after %.2f ms, one of a prefix after %.2f ms\n",
            (double)key / 1e6, (double)prefix / 1e6);
@@ -321,7 +377,7 @@ START_TEST(an_invalidation_reaches_the_other_host)
     ck_assert(finds(&a, "k", NULL) && finds(&a, "p:1", NULL) && finds(&a, "q:1", "one"));
     /* And a value that is set after it stays. */
     ck_assert_int_eq(set(&a, "p:1", "two"), 0);
-    ck_assert(settles(&a, S));
+    ck_assert(settles(&a, PATIENCE));
     ck_assert(finds(&b, "p:1", "two"));
     ck_assert_int_eq(cache_delete_prefix(b.space, STR("")), 0);
     ck_assert(gone_from_memory(&a, "q:1"));
@@ -342,12 +398,13 @@ START_TEST(a_full_log_forgets_too_much_not_too_little)
     for (int i = 0; i < 300; i++) {
         snprintf(key, sizeof(key), "a-rather-long-prefix-%d:", i);
         ck_assert_int_eq(set(&a, key, "v"), 0);
-        ck_assert(settles(&a, S));
+        ck_assert(settles(&a, PATIENCE));
         if (i % 50 == 0)
             ck_assert(finds(&b, key, "v"));
         ck_assert_int_eq(cache_delete_prefix(a.space, str_of(key)), 0);
-        ck_assert(settles(&a, S));
-        run_for(i % 50 == 0 ? 20 * MS : 0);
+        ck_assert(settles(&a, PATIENCE));
+        if (i % 50 == 0)
+            ck_assert(gone_from_memory(&b, key));
         ck_assert(finds(&b, key, NULL));
     }
     char reply[64];
@@ -364,18 +421,18 @@ START_TEST(a_host_that_only_writes_is_read_by_others)
     redis_server_start(&redis, NULL);
     open_host(&b);
     ck_assert_int_eq(cache_delete_prefix(b.space, STR("x")), 0); /* there is a log already */
-    ck_assert(settles(&b, S));
+    ck_assert(settles(&b, PATIENCE));
     open_host(&a);
     ck_assert_int_eq(set(&a, "first", "v"), 0); /* does not know the log; lost for others */
-    ck_assert(settles(&a, S));
+    ck_assert(settles(&a, PATIENCE));
     ck_assert_int_eq(set(&a, "second", "v"), 0);
-    ck_assert(settles(&a, S));
+    ck_assert(settles(&a, PATIENCE));
     ck_assert(finds(&b, "second", "v"));
     ck_assert_int_eq(cache_delete_prefix(b.space, STR("")), 0);
     ck_assert(gone_from_memory(&a, "second"));
-    ck_assert(settles(&a, S));
+    ck_assert(settles(&a, PATIENCE));
     ck_assert_int_eq(set(&a, "third", "v"), 0);
-    ck_assert(settles(&a, S));
+    ck_assert(settles(&a, PATIENCE));
     ck_assert(finds(&b, "third", "v"));
     close_cache(&a);
     close_cache(&b);
@@ -407,11 +464,11 @@ START_TEST(what_is_older_than_an_invalidation_is_not_kept)
     ck_assert(finds(&a, "other", NULL)); /* and has seen the log since */
     ck_assert_int_eq(set_since(&a, "p:1", "old", &q.read.stamp), 0);
     ck_assert_int_eq(set_since(&a, "p2", "new", &q.read.stamp), 0);
-    ck_assert(settles(&a, S));
+    ck_assert(settles(&a, PATIENCE));
     ck_assert(finds(&b, "p:1", NULL) && finds(&b, "p2", "new"));
     /* Read from Redis before, arrived after. */
     ck_assert_int_eq(set(&a, "r", "old"), 0);
-    ck_assert(settles(&a, S));
+    ck_assert(settles(&a, PATIENCE));
     ck_assert_int_eq(begin(&q, &b, "r"), CACHE_ASKED);
     ck_assert_int_eq(cache_delete(b.space, STR("r")), 0);
     finish(&q);
@@ -419,7 +476,7 @@ START_TEST(what_is_older_than_an_invalidation_is_not_kept)
     ck_assert(finds(&b, "r", NULL));
     /* A newer value was set while an older one was on its way. */
     ck_assert_int_eq(set(&a, "s", "old"), 0);
-    ck_assert(settles(&a, S));
+    ck_assert(settles(&a, PATIENCE));
     ck_assert_int_eq(begin(&q, &b, "s"), CACHE_ASKED);
     ck_assert_int_eq(set(&b, "s", "new"), 0);
     finish(&q);
@@ -444,9 +501,9 @@ START_TEST(a_set_that_crosses_a_delete_does_not_stay)
         ck_assert_int_eq(set(&b, "k", "crossed"), 0);
         uv_run(loop, UV_RUN_NOWAIT);
         kill(redis.pid, SIGCONT);
-        ck_assert(settles(&a, S) && settles(&b, S));
-        run_for(10 * MS);
-        ck_assert(settles(&b, S));
+        ck_assert(settles(&a, PATIENCE) && settles(&b, PATIENCE));
+        pass_on(&a, &b);
+        ck_assert(settles(&b, PATIENCE));
         ck_assert(finds(&a, "k", NULL) && finds(&b, "k", NULL));
     }
     close_cache(&a);
@@ -459,9 +516,10 @@ START_TEST(a_stopped_redis_is_asked_a_few_times_only)
     struct host a;
     struct question q;
     redis_server_start(&redis, NULL);
+    timeout = SHORT;
     open_host(&a);
     ck_assert_int_eq(set(&a, "k", "v"), 0);
-    ck_assert(settles(&a, S));
+    ck_assert(settles(&a, PATIENCE));
     kill(redis.pid, SIGSTOP);
     uint64_t worst = 0, asked = 0;
     for (int i = 0; i < 200; i++) {
@@ -497,7 +555,7 @@ START_TEST(a_stopped_redis_is_asked_a_few_times_only)
     kill(redis.pid, SIGCONT);
     ck_assert(settles(&a, 2 * S));
     ck_assert(!finds_in_memory(&a, "k")); /* an invalidation may have been missed */
-    ck_assert(finds(&a, "k", "v"));
+    ck_assert(finds_at_last(&a, "k", "v"));
     close_cache(&a);
 }
 END_TEST
@@ -508,13 +566,10 @@ START_TEST(a_killed_redis_is_back_within_two_seconds)
     redis_server_start(&redis, NULL);
     open_host(&a);
     ck_assert_int_eq(set(&a, "k", "v"), 0);
-    ck_assert(settles(&a, S));
+    ck_assert(settles(&a, PATIENCE));
     for (int i = 0; i < 3; i++) {
         redis_server_kill(&redis);
-        for (uint64_t from = clock_ns(); link_of(&a) == CACHE_LINK_UP;) {
-            ck_assert_uint_lt(clock_ns() - from, S);
-            turn();
-        }
+        ck_assert(becomes(&a, CACHE_LINK_UP, false));
         ck_assert_ptr_nonnull(count(&a).link_error);
         ck_assert(finds_in_memory(&a, "k"));
         ck_assert(finds(&a, "none", NULL));
@@ -539,22 +594,21 @@ START_TEST(what_redis_missed_it_is_told_later)
     open_host(&b);
     ck_assert_int_eq(set(&a, "k", "old") | set(&a, "p:1", "old") | set(&a, "s", "old"), 0);
     ck_assert_int_eq(set(&a, "other", "v"), 0);
-    ck_assert(settles(&a, S));
+    ck_assert(settles(&a, PATIENCE));
     redis_server_kill(&redis);
-    while (link_of(&a) == CACHE_LINK_UP || link_of(&b) == CACHE_LINK_UP)
-        turn();
+    ck_assert(becomes(&a, CACHE_LINK_UP, false) && becomes(&b, CACHE_LINK_UP, false));
     ck_assert_int_eq(cache_delete(a.space, STR("k")), 0);
     ck_assert_int_eq(cache_delete_prefix(a.space, STR("p:")), 0);
     ck_assert_int_eq(set(&a, "s", "new"), 0);
     ck_assert_uint_eq(count(&a).owed, 3);
     redis_server_start(&redis, NULL);
-    ck_assert(settles(&a, 2 * S) && settles(&b, 2 * S));
+    ck_assert(settles(&a, PATIENCE) && settles(&b, PATIENCE));
     ck_assert(finds(&b, "k", NULL) && finds(&b, "p:1", NULL) && finds(&b, "s", NULL));
     ck_assert(finds(&a, "k", NULL) && finds(&a, "p:1", NULL));
     ck_assert(finds(&b, "other", "v"));
     /* The same, where it was on its way when Redis died. */
     ck_assert_int_eq(set(&a, "k", "old") | set(&a, "p:1", "old") | set(&a, "s", "old"), 0);
-    ck_assert(settles(&a, S));
+    ck_assert(settles(&a, PATIENCE));
     kill(redis.pid, SIGSTOP);
     ck_assert_int_eq(set(&a, "s", "new"), 0);
     ck_assert_int_eq(cache_delete(a.space, STR("k")), 0);
@@ -562,15 +616,13 @@ START_TEST(what_redis_missed_it_is_told_later)
     run_for(5 * MS);
     ck_assert_uint_eq(count(&a).owed, 0);
     redis_server_kill(&redis);
-    while (link_of(&a) == CACHE_LINK_UP || link_of(&b) == CACHE_LINK_UP)
-        turn();
+    ck_assert(becomes(&a, CACHE_LINK_UP, false) && becomes(&b, CACHE_LINK_UP, false));
     redis_server_start(&redis, NULL);
-    ck_assert(settles(&a, 2 * S) && settles(&b, 2 * S));
+    ck_assert(settles(&a, PATIENCE) && settles(&b, PATIENCE));
     ck_assert(finds(&b, "k", NULL) && finds(&b, "p:1", NULL) && finds(&b, "s", NULL));
     /* More than can be remembered: all of the space goes. */
     redis_server_kill(&redis);
-    while (link_of(&a) == CACHE_LINK_UP || link_of(&b) == CACHE_LINK_UP)
-        turn();
+    ck_assert(becomes(&a, CACHE_LINK_UP, false) && becomes(&b, CACHE_LINK_UP, false));
     for (int i = 0; i < 5000; i++) {
         char key[32];
         snprintf(key, sizeof(key), "m:%d", i);
@@ -578,7 +630,7 @@ START_TEST(what_redis_missed_it_is_told_later)
     }
     ck_assert_uint_le(count(&a).owed, 4096);
     redis_server_start(&redis, NULL);
-    ck_assert(settles(&a, 2 * S) && settles(&b, 2 * S));
+    ck_assert(settles(&a, PATIENCE) && settles(&b, PATIENCE));
     ck_assert(finds(&b, "other", NULL));
     close_cache(&a);
     close_cache(&b);
@@ -592,10 +644,11 @@ START_TEST(a_flood_of_sets_is_bounded)
     struct host a, b;
     char key[32];
     redis_server_start(&redis, NULL);
+    timeout = SHORT;
     open_host(&a);
     open_host(&b);
     ck_assert_int_eq(set(&a, "k:1", "old"), 0);
-    ck_assert(settles(&a, S));
+    ck_assert(settles(&a, PATIENCE));
     kill(redis.pid, SIGSTOP);
     for (int i = 0; i < 60000; i++) {
         snprintf(key, sizeof(key), "k:%d", i);
@@ -605,8 +658,8 @@ START_TEST(a_flood_of_sets_is_bounded)
     ck_assert_uint_le(c.pending, 32768);
     ck_assert_uint_gt(c.dropped, 0);
     kill(redis.pid, SIGCONT);
-    ck_assert(settles(&a, 10 * S));
-    ck_assert(settles(&b, 10 * S));
+    ck_assert(settles(&a, PATIENCE));
+    ck_assert(settles(&b, PATIENCE));
     struct question q;
     begin(&q, &b, "k:1");
     finish(&q);
@@ -624,10 +677,9 @@ START_TEST(nothing_is_read_before_what_is_owed)
     struct question q;
     char key[32];
     redis_server_start(&redis, NULL);
-    timeout = 5 * S;
     open_host(&a);
     ck_assert_int_eq(set(&a, "k", "old"), 0);
-    ck_assert(settles(&a, S));
+    ck_assert(settles(&a, PATIENCE));
     kill(redis.pid, SIGSTOP);
     struct str piece = {large, sizeof(large)};
     for (int i = 0; !count(&a).dropped; i++) {
@@ -641,7 +693,7 @@ START_TEST(nothing_is_read_before_what_is_owed)
     ck_assert_uint_lt(count(&a).pending, 32000);
     ck_assert_int_eq(begin(&q, &a, "k"), CACHE_MISS);
     kill(redis.pid, SIGCONT);
-    ck_assert(settles(&a, 5 * S));
+    ck_assert(settles(&a, PATIENCE));
     ck_assert(finds(&a, "k", NULL));
     close_cache(&a);
 }
@@ -654,29 +706,26 @@ START_TEST(a_wrong_password_is_no_error_and_no_secret)
     open_with(&wrong, redis.socket, "battery staple");
     open_with(&none, redis.socket, NULL);
     open_with(&right, redis.socket, "correct horse");
-    ck_assert(settles(&right, 2 * S));
-    run_for(100 * MS);
+    ck_assert(settles(&right, PATIENCE));
+    ck_assert(says(&wrong, "it refuses the password (WRONGPASS)"));
     ck_assert_int_eq(link_of(&wrong), CACHE_LINK_CONNECTING);
-    ck_assert_str_eq(count(&wrong).link_error, "it refuses the password (WRONGPASS)");
-    ck_assert_str_eq(count(&none).link_error, "it refuses us (NOAUTH)");
+    ck_assert(says(&none, "it refuses us (NOAUTH)"));
     ck_assert_int_eq(set(&wrong, "k", "v"), 0);
     ck_assert(finds_in_memory(&wrong, "k"));
     /* Taken away while it is connected, and given back. */
     char reply[64];
     ck_assert_int_eq(set(&right, "k", "v"), 0);
-    ck_assert(settles(&right, S));
+    ck_assert(settles(&right, PATIENCE));
     int fd = redis_server_connect(&redis);
     static const char revoke[] = "AUTH \"correct horse\"\r\nCONFIG SET requirepass other\r\n"
                                  "CLIENT KILL TYPE normal SKIPME yes\r\n";
     ck_assert(write(fd, revoke, sizeof(revoke) - 1) > 0);
     ck_assert_int_gt(read(fd, reply, sizeof(reply)), 0);
-    for (uint64_t from = clock_ns(); link_of(&right) == CACHE_LINK_UP && clock_ns() - from < S;)
-        turn();
-    ck_assert_int_eq(link_of(&right), CACHE_LINK_CONNECTING);
+    ck_assert(becomes(&right, CACHE_LINK_CONNECTING, true));
     ck_assert(finds_in_memory(&right, "k"));
     static const char restore[] = "CONFIG SET requirepass \"correct horse\"\r\n";
     ck_assert(write(fd, restore, sizeof(restore) - 1) > 0);
-    ck_assert(settles(&right, 2 * S));
+    ck_assert(settles(&right, PATIENCE));
     ck_assert(finds(&right, "k", "v"));
     close(fd);
     close_cache(&wrong);
@@ -693,18 +742,18 @@ START_TEST(a_full_redis_is_still_told_what_is_gone)
     open_host(&a);
     open_host(&b);
     ck_assert_int_eq(set(&a, "p:1", "old") | set(&a, "k", "old"), 0);
-    ck_assert(settles(&a, S));
+    ck_assert(settles(&a, PATIENCE));
     redis_server_say(&redis, "CONFIG SET maxmemory 1", reply, sizeof(reply));
     ck_assert_int_eq(cache_delete_prefix(a.space, STR("p:")), 0);
     ck_assert_int_eq(set(&a, "k", "new"), 0);
-    ck_assert(settles(&a, S));
+    ck_assert(settles(&a, PATIENCE));
     ck_assert_uint_gt(count(&a).errors, 0);
     ck_assert(finds(&b, "p:1", NULL) && finds(&b, "k", NULL));
     ck_assert(finds(&a, "k", "new"));
     redis_server_say(&redis, "CONFIG SET maxmemory 0", reply, sizeof(reply));
     ck_assert(finds(&a, "p:1", NULL));
     ck_assert_int_eq(set(&a, "p:1", "new"), 0);
-    ck_assert(settles(&a, S));
+    ck_assert(settles(&a, PATIENCE));
     ck_assert(finds(&b, "p:1", "new"));
     close_cache(&a);
     close_cache(&b);
@@ -716,10 +765,12 @@ START_TEST(nobody_answers)
     struct host a;
     open_with(&a, "/nowhere/redis.sock", NULL);
     ck_assert_int_eq(set(&a, "k", "v"), 0);
-    run_for(200 * MS);
+    for (uint64_t until = clock_ns() + PATIENCE; !count(&a).link_error && clock_ns() < until;)
+        turn();
+    ck_assert_ptr_nonnull(count(&a).link_error);
+    ck_assert_ptr_nonnull(strstr(count(&a).link_error, "no such file"));
     ck_assert(finds_in_memory(&a, "k"));
     ck_assert(finds(&a, "none", NULL));
-    ck_assert_ptr_nonnull(strstr(count(&a).link_error, "no such file"));
     close_cache(&a);
 }
 END_TEST
@@ -810,6 +861,7 @@ START_TEST(garbage_is_no_error)
     f.listener.data = &f;
     ck_assert_int_eq(uv_pipe_bind(&f.listener, path), 0);
     ck_assert_int_eq(uv_listen((uv_stream_t *)&f.listener, 16, fake_connection), 0);
+    timeout = SHORT;
     open_with(&a, path, NULL);
     run_for(30 * MS);
     ck_assert_int_eq(set(&a, "k", "v"), 0);
@@ -838,7 +890,7 @@ END_TEST
 
 /* --- two hosts and a Redis with bad days, against a model --- */
 
-enum { KEYS = 40, HOSTS = 2, ASKING = 64 };
+enum { KEYS = 40, HOSTS = 2, ASKING = 64, PENDING = 100 };
 
 struct model_key {
     uint64_t version; /* the last that was set, or 0 */
@@ -969,13 +1021,27 @@ static void model_delete(void)
 static void model_settle(void)
 {
     for (int i = 0; i < HOSTS; i++)
-        ck_assert(settles(&hosts[i], 10 * S));
-    run_for(20 * MS);
+        ck_assert(settles(&hosts[i], PATIENCE));
+    pass_on(&hosts[0], &hosts[1]);
+    pass_on(&hosts[1], &hosts[0]);
+    for (int i = 0; i < HOSTS; i++) /* what they had to tell because of it */
+        ck_assert(settles(&hosts[i], PATIENCE));
     for (int h = 0; h < HOSTS; h++) {
         for (unsigned i = 0; i < KEYS; i++) {
             dead_on[h][i] = model[i].dead;
             know(h, i, model[i].version);
         }
+    }
+}
+
+/* Redis keeps up, however little of the machine it gets: what waits behind thousands of others is
+ * late, and then it is not asked. */
+static void model_turn(void)
+{
+    uv_run(loop, UV_RUN_NOWAIT);
+    for (int i = 0; i < HOSTS; i++) {
+        while (link_of(&hosts[i]) == CACHE_LINK_UP && count(&hosts[i]).pending > PENDING)
+            turn();
     }
 }
 
@@ -1003,7 +1069,7 @@ static void model_bad_day(void)
 START_TEST(two_hosts_never_give_out_what_was_deleted)
 {
     static struct model_read reads[ASKING];
-    const uint64_t steps = 60000, until = clock_ns() + 40 * S;
+    const uint64_t steps = 60000, until = clock_ns() + PATIENCE;
     const char *seed = getenv("SEED");
     random_state = seed ? strtoull(seed, NULL, 10) : 88172645463325252u;
     memset(model, 0, sizeof(model));
@@ -1011,6 +1077,7 @@ START_TEST(two_hosts_never_give_out_what_was_deleted)
     memset(reads, 0, sizeof(reads));
     hits = misses = 0;
     redis_server_start(&redis, NULL);
+    timeout = SHORT; /* so that a day on which it is stopped is a bad one */
     for (int i = 0; i < HOSTS; i++)
         open_host(&hosts[i]);
     uint64_t redis_hits = 0, reconnects = 0;
@@ -1028,7 +1095,7 @@ START_TEST(two_hosts_never_give_out_what_was_deleted)
         else if (what < 891 && !any(4))
             model_settle();
         else
-            uv_run(loop, UV_RUN_NOWAIT);
+            model_turn();
     }
     model_settle();
     for (int i = 0; i < HOSTS; i++) {
