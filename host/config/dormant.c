@@ -19,10 +19,8 @@ static const char *const host_keys[] = {
     "unix",
 };
 static const char *const instance_keys[] = {
-    "permissions.files",
     "permissions.tcp",
     "permissions.process",
-    "grants.files",
     "grants.tcp",
     "grants.process",
     "worker.processes",

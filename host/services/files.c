@@ -280,13 +280,13 @@ static mf_op files_open(const mf_host *h, mf_call call, uint32_t root, mf_bytes 
     return begin(h, call, fo);
 }
 
-/* A job for an open file; `take`: the handle is closed with it. */
+/* A job for an open file. */
 static struct files_op *new_op_of(const mf_host *h, const struct files_verb *verb, mf_file file,
-                                  bool take, void *arg)
+                                  void *arg)
 {
     struct files_op *fo = new_op(h, verb, NULL, NULL, arg);
     struct files_job *job = fo ? fo->job : NULL;
-    if (job && !(job->file = files_get(job->files, file, take)))
+    if (job && !(job->file = files_get(job->files, file, false)))
         files_job_refuse(job, MF_ESTALE, "expected an open file, found one that is not");
     return fo;
 }
@@ -296,7 +296,7 @@ static mf_op files_read(const mf_host *h, mf_call call, mf_file file, uint64_t o
 {
     if (!end)
         return refuse(h, "files.read is refused: expected a function");
-    struct files_op *fo = new_op_of(h, &read_verb, file, false, arg);
+    struct files_op *fo = new_op_of(h, &read_verb, file, arg);
     if (!fo)
         return 0;
     struct files_job *job = fo->job;
@@ -315,7 +315,7 @@ static mf_op files_read(const mf_host *h, mf_call call, mf_file file, uint64_t o
 static mf_op files_write(const mf_host *h, mf_call call, mf_file file, mf_bytes bytes,
                          mf_file_end_cb end, void *arg)
 {
-    struct files_op *fo = new_op_of(h, &write_verb, file, false, arg);
+    struct files_op *fo = new_op_of(h, &write_verb, file, arg);
     if (!fo)
         return 0;
     struct files_job *job = fo->job;
@@ -334,18 +334,6 @@ static mf_op files_write(const mf_host *h, mf_call call, mf_file file, mf_bytes 
     return begin(h, call, fo);
 }
 
-static mf_op files_commit(const mf_host *h, mf_call call, mf_file file, mf_file_end_cb end,
-                          void *arg)
-{
-    struct files_op *fo = new_op_of(h, &commit_verb, file, true, arg);
-    if (!fo)
-        return 0;
-    if (!fo->job->status)
-        open_file_claim(fo->job->file, fo->job);
-    fo->cb.end = end;
-    return begin(h, call, fo);
-}
-
 static mf_status files_close(const mf_host *h, mf_file file)
 {
     struct files *f = files_of(h);
@@ -354,6 +342,21 @@ static mf_status files_close(const mf_host *h, mf_file file)
         return MF_ESTALE;
     open_file_put(open, false);
     return MF_OK;
+}
+
+static mf_op files_commit(const mf_host *h, mf_call call, mf_file file, mf_file_end_cb end,
+                          void *arg)
+{
+    struct files_op *fo = new_op_of(h, &commit_verb, file, arg);
+    if (!fo)
+        return 0;
+    if (!fo->job->status)
+        open_file_claim(fo->job->file, fo->job);
+    fo->cb.end = end;
+    mf_op op = begin(h, call, fo);
+    if (op)
+        files_close(h, file); /* the job has it; 0: nothing was begun, and it stays open */
+    return op;
 }
 
 static mf_op files_list(const mf_host *h, mf_call call, uint32_t root, mf_bytes path,

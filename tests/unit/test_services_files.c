@@ -644,6 +644,11 @@ START_TEST(operations_follow_their_call)
         uv_run(&t.loop, UV_RUN_ONCE);
     ck_assert_uint_eq(t.files->stat(t.host, t.call, RW, lit(""), 0, on_stated, &t), 0);
     hang_end();
+    /* What was not begun has done nothing: the file is still there to be closed. */
+    file = create("new", 0);
+    ck_assert_uint_eq(t.files->commit(t.host, t.call, file, on_end, &t), 0);
+    ck_assert_int_eq(t.files->close(t.host, file), MF_OK);
+    ck_assert_str_eq(slurp("rw/new"), "-");
 }
 END_TEST
 
