@@ -61,7 +61,8 @@ static const char *happened(void)
 static mf_status plugin_open(const mf_host *host, mf_bytes config, void **ret_self)
 {
     (void)config;
-    for (int i = 0; i < GENERATIONS; i++) {
+    /* The newest first: an older one may be gone, and its memory this one's. */
+    for (int i = GENERATIONS; i-- > 0;) {
         struct side *s = &t.side[i];
         if (s->in != (const struct instance *)(const void *)host)
             continue;
