@@ -184,10 +184,12 @@ class Connections(unittest.TestCase):
             with Host(**local(n.port, per_host=10), env={"SSL_CERT_FILE": n.certificate}) as h:
                 a = h.ask(n.url + "/small", times=100)
                 self.assertEqual((a["ok"], a["code"]), (100, 200), a)
+                wait_for("a hundred lines", lambda: len(n.log()) == 100)  # nginx writes after it answers
                 self.assertEqual({r["protocol"] for r in n.log()}, {"HTTP/2.0"})
                 self.assertEqual(n.connections(), 1)
                 a = h.ask(n.url + "/small", tool="stream")
                 self.assertEqual((a["status"], a["body"]), (OK, "small"))
+                wait_for("one more", lambda: len(n.log()) == 101)
                 self.assertEqual(n.log()[-1]["protocol"], "HTTP/1.1")
             with Host(**local(n.port)) as h:
                 a = h.ask(n.url + "/small")
