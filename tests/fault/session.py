@@ -186,7 +186,7 @@ def steps():
              tool("echo_structured", {"message": "f\u00fcr \"alle\" " * 60}, 12),
              m("resources/read", {"uri": "echo://greeting"}, 13),
              m("resources/read", {"uri": "echo://shout/some%20words"}, 14),
-             m("resources/read", {"uri": "echo://nowhere"}, 15),
+             m("resources/read", {"uri": "echo://nowhere/" + "z" * 1000}, 15),
              m("prompts/get", {"name": "recite", "arguments": {"topic": "n\u00e4chte"}}, 16),
              m("prompts/get", {"name": "greet", "arguments": {"who": "ada"}}, 17),
              m("prompts/get", {"name": "reply", "arguments": {"style": "short"}}, 18),
