@@ -58,7 +58,7 @@ static bool start(struct cache *c)
     }
     if (c->spec.redis == CACHE_REDIS_NONE)
         return true;
-    c->set_at = xcalloc(SET_CLASSES, sizeof(*c->set_at));
+    c->sets = xcalloc(SET_CLASSES, sizeof(*c->sets));
     char *channel = print("%s:invalidate", c->spec.name_space);
     c->link = redis_link_open(c->loop, &c->spec, str_of(channel), &remote_events, c);
     free(channel);
@@ -337,6 +337,6 @@ void cache_close(struct cache *c, void (*done)(void *arg), void *arg)
     if (c->memory)
         memory_close(c->memory);
     map_release(&c->flights);
-    free(c->set_at);
+    free(c->sets);
     free_spaces(c);
 }

@@ -21,11 +21,12 @@ enum { SWEEP_SLOTS = 512, LOG_BYTES = 4096, OWED_MAX = 4096, SET_CLASSES = 4096 
 
 /* What Redis is to be told, now or as soon as it can be. */
 enum owed_what {
-    OWED_KEY,    /* the key is gone; the other hosts are told */
-    OWED_SET,    /* a value did not reach Redis: what it holds is older */
-    OWED_PREFIX, /* the other hosts are told */
-    OWED_ALL,    /* all of the space; the other hosts are told */
-    OWED_UNLINK  /* the same, where Redis has no room for a new log */
+    OWED_KEY,     /* the key is gone; the other hosts are told */
+    OWED_CROSSED, /* the same, since a set of ours may have come behind a delete of theirs */
+    OWED_SET,     /* a value does not reach Redis: what it holds is older */
+    OWED_PREFIX,  /* the other hosts are told */
+    OWED_ALL,     /* all of the space; the other hosts are told */
+    OWED_UNLINK   /* the same, where Redis has no room for a new log */
 };
 
 struct owed {
@@ -36,6 +37,12 @@ struct owed {
     bool no_room; /* Redis said so */
     uint16_t len;
     char *key; /* behind this; NULL: none */
+};
+
+/* The sets of a class of keys. */
+struct set_class {
+    uint64_t at;      /* ns: when one was last on its way */
+    uint32_t pending; /* on their way */
 };
 
 struct cache_space {
@@ -61,10 +68,10 @@ struct cache {
     struct map spaces;
     uint32_t space_count;
     uv_idle_t sweep;
-    struct map flights;  /* struct cache_flight that somebody waits for, by space and key */
-    struct list owed;    /* struct owed that is not sent */
-    uint32_t owed_count; /* unsent */
-    uint64_t *set_at;    /* owned, SET_CLASSES by hash: when a set was last on its way, ns */
+    struct map flights;     /* struct cache_flight that somebody waits for, by space and key */
+    struct list owed;       /* struct owed that is not sent */
+    uint32_t owed_count;    /* unsent */
+    struct set_class *sets; /* owned, SET_CLASSES by hash */
     char self[WIRE_SENDER];
     uint64_t dropped, invalidations_in;
     bool closing;

@@ -1,7 +1,8 @@
 /* What Redis must be told, whatever happens to it.
  *
  * An invalidation is owed until Redis has confirmed it, over any number of connections; a set that
- * was not confirmed is owed as the invalidation of its key, since Redis may hold an older value.
+ * was not confirmed is owed as the invalidation of its key, since Redis may hold an older value, or
+ * this one behind a delete of which we have not heard.
  * While anything is owed and not sent, nothing is read.  All of it may be told twice.  More than
  * OWED_MAX become one for each space, which needs no memory. */
 #include "services/cache_internal.h"
@@ -89,7 +90,8 @@ static void publish(struct redis_conn *to, const struct owed *o)
 {
     const struct cache_space *s = o->space;
     const struct cache *c = s->cache;
-    struct wire_message m = {.prefix = o->what != OWED_KEY,
+    struct wire_message m = {.prefix = o->what != OWED_KEY && o->what != OWED_CROSSED,
+                             .crossed = o->what == OWED_CROSSED,
                              .use = s->use,
                              .name = str_of(s->tag + 1),
                              .key = {o->key, o->len}};
@@ -133,6 +135,7 @@ static uint32_t write_owed(struct redis_conn *to, const struct owed *o, uint64_t
         write_unlink(to, name, 2);
         return 1;
     case OWED_KEY:
+    case OWED_CROSSED:
         write_unlink(to, name, 2);
         publish(to, o);
         return 2;

@@ -8,7 +8,7 @@
 struct remote_set {
     struct redis_op op; /* first */
     struct cache_space *space;
-    uint64_t *at; /* in cache.set_at */
+    struct set_class *of;
     uint16_t len;
     char key[];
 };
@@ -105,7 +105,8 @@ uint64_t remote_write_log(struct redis_conn *to, const struct cache_space *s, bo
 static void set_lost(struct redis_op *op)
 {
     struct remote_set *set = container_of(op, struct remote_set, op);
-    owed_add(set->space, OWED_SET, (struct str){set->key, set->len});
+    set->of->pending--;
+    owed_add(set->space, OWED_CROSSED, (struct str){set->key, set->len});
     free(set);
 }
 
@@ -122,7 +123,8 @@ static void set_reply(struct redis_op *op, const struct reply *r)
         remote_is_fatal(c, r);
         return; /* it may be gone */
     }
-    *set->at = clock_ns();
+    set->of->pending--;
+    set->of->at = clock_ns();
     if (r->type == REPLY_ERROR)
         owed_add(s, OWED_SET, (struct str){set->key, set->len});
     free(set);
@@ -168,7 +170,7 @@ static bool send_set(struct cache_space *s, const struct memory_key *k, struct w
     bool begins = !v->epoch;
     *set = (struct remote_set){.op = {.kind = &kind, .replies = begins ? 2 : 1},
                                .space = s,
-                               .at = &s->cache->set_at[k->hash % SET_CLASSES],
+                               .of = &s->cache->sets[k->hash % SET_CLASSES],
                                .len = (uint16_t)k->key.n};
     if (k->key.n)
         memcpy(set->key, k->key.p, k->key.n);
@@ -187,7 +189,7 @@ static bool send_set(struct cache_space *s, const struct memory_key *k, struct w
         s->at = v->at;
     }
     redis_link_expect(s->cache->link, &set->op);
-    *set->at = set->op.sent;
+    set->of->pending++;
     return true;
 }
 
@@ -238,9 +240,11 @@ static void on_message(void *user, struct str payload)
     } else {
         struct memory_key k = memory_key(s->id, m.key);
         memory_delete(c->memory, &k);
-        /* Our own set may have come to Redis between its delete and this message. */
-        if (clock_ns() - c->set_at[k.hash % SET_CLASSES] < SET_RECENT)
-            owed_add(s, OWED_SET, m.key);
+        /* Our own set may have come to Redis between its delete and this message, and whoever has
+         * read it since then, even the one that deleted it, keeps it. */
+        const struct set_class *sets = &c->sets[k.hash % SET_CLASSES];
+        if (!m.crossed && (sets->pending || clock_ns() - sets->at < SET_RECENT))
+            owed_add(s, OWED_CROSSED, m.key);
     }
 }
 

@@ -66,14 +66,14 @@ void wire_message_head(char out[WIRE_MESSAGE], const struct wire_message *m)
 {
     memcpy(out, m->sender, WIRE_SENDER);
     out[8] = VERSION;
-    out[9] = m->prefix ? 'p' : 'k';
+    out[9] = m->prefix ? 'p' : m->crossed ? 'c' : 'k';
     out[10] = m->use == CACHE_RESULTS ? 'r' : 'v';
     out[11] = (char)m->name.n;
 }
 
 bool wire_message_read(struct str s, struct wire_message *ret)
 {
-    if (s.n < WIRE_MESSAGE || s.p[8] != VERSION || (s.p[9] != 'p' && s.p[9] != 'k') ||
+    if (s.n < WIRE_MESSAGE || s.p[8] != VERSION || !memchr("pkc", s.p[9], 3) ||
         (s.p[10] != 'r' && s.p[10] != 'v'))
         return false;
     size_t name = (unsigned char)s.p[11], rest = s.n - WIRE_MESSAGE;
@@ -81,6 +81,7 @@ bool wire_message_read(struct str s, struct wire_message *ret)
         return false;
     memcpy(ret->sender, s.p, WIRE_SENDER);
     ret->prefix = s.p[9] == 'p';
+    ret->crossed = s.p[9] == 'c';
     ret->use = s.p[10] == 'r' ? CACHE_RESULTS : CACHE_VALUES;
     ret->name = (struct str){s.p + WIRE_MESSAGE, name};
     ret->key = (struct str){s.p + WIRE_MESSAGE + name, rest - name};

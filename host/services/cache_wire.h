@@ -3,7 +3,7 @@
  *   NS:v:NAME:KEY   a value (r for v: a result): header, then the bytes; PX its time
  *   NS:lv:NAME      the space's log (lr: of results): its epoch, eight random bytes, and behind it
  *                   each prefix that was invalidated, with its length in front; no time
- *   NS:invalidate   the channel: who says it, key or prefix, which space
+ *   NS:invalidate   the channel: who says it, key or prefix or crossed key, which space
  *
  * A value's header holds the epoch and the length of the log as they were known when the value was
  * made.  It is valid while the log has that epoch and nothing behind that length concerns its key.
@@ -36,7 +36,8 @@ void wire_record(char out[WIRE_RECORD], struct str prefix);
 
 struct wire_message {
     char sender[WIRE_SENDER];
-    bool prefix; /* else a key */
+    bool prefix;  /* else a key */
+    bool crossed; /* a key, deleted by who may have set it after a delete: it is not said again */
     enum cache_use use;
     struct str name, key; /* borrowed */
 };

@@ -20,6 +20,7 @@ static struct redis_server redis;
  */
 static uv_loop_t *loop;
 static uv_timer_t *tick;
+static uv_loop_t *apart; /* NULL, or that of a host that is not to hear what the others hear */
 static unsigned open_caches;
 static uint64_t timeout; /* of the next host that is opened */
 
@@ -39,6 +40,7 @@ static void setup(void)
     log_configure(LOG_ERROR, LOG_TEXT);
     loop = xcalloc(1, sizeof(*loop));
     tick = xcalloc(1, sizeof(*tick));
+    apart = NULL;
     open_caches = 0;
     timeout = LONG;
     uv_loop_init(loop);
@@ -49,6 +51,8 @@ static void setup(void)
 static void turn(void)
 {
     uv_run(loop, UV_RUN_ONCE);
+    if (apart)
+        uv_run(apart, UV_RUN_NOWAIT);
 }
 
 static void run_until(uint64_t when)
@@ -77,13 +81,15 @@ static void close_cache(struct host *h)
 static void teardown(void)
 {
     for (uint64_t until = clock_ns() + PATIENCE; open_caches && clock_ns() < until;)
-        uv_run(loop, UV_RUN_ONCE);
+        turn();
     uv_close((uv_handle_t *)tick, NULL);
     uv_run(loop, UV_RUN_NOWAIT);
     redis_server_remove(&redis);
     if (open_caches)
         return;
     ck_assert_int_eq(uv_loop_close(loop), 0);
+    ck_assert(!apart || uv_loop_close(apart) == 0);
+    free(apart);
     free(tick);
     free(loop);
 }
@@ -131,6 +137,18 @@ static bool settles(const struct host *h, uint64_t ns)
 static void open_host(struct host *h)
 {
     open_with(h, redis.socket, NULL);
+    ck_assert(settles(h, PATIENCE));
+}
+
+/* The same on a loop of its own. */
+static void open_apart(struct host *h)
+{
+    uv_loop_t *here = loop;
+    apart = xcalloc(1, sizeof(*apart));
+    uv_loop_init(apart);
+    loop = apart;
+    open_with(h, redis.socket, NULL);
+    loop = here;
     ck_assert(settles(h, PATIENCE));
 }
 
@@ -504,6 +522,35 @@ START_TEST(a_set_that_crosses_a_delete_does_not_stay)
         ck_assert(settles(&a, PATIENCE) && settles(&b, PATIENCE));
         pass_on(&a, &b);
         ck_assert(settles(&b, PATIENCE));
+        ck_assert(finds(&a, "k", NULL) && finds(&b, "k", NULL));
+    }
+    close_cache(&a);
+    close_cache(&b);
+}
+END_TEST
+
+/* And before that other one has heard of it, the first reads what it has set. */
+START_TEST(a_set_that_crossed_a_delete_does_not_stay_where_it_was_read)
+{
+    struct host a, b;
+    redis_server_start(&redis, NULL);
+    open_host(&a);
+    open_apart(&b);
+    for (int i = 0; i < 10; i++) {
+        uv_loop_t *of_b = apart;
+        char reply[64] = "";
+        apart = NULL;
+        ck_assert_int_eq(cache_delete(a.space, STR("k")), 0);
+        ck_assert(settles(&a, PATIENCE));
+        ck_assert_int_eq(set(&b, "k", "crossed"), 0);
+        uv_run(of_b, UV_RUN_NOWAIT); /* it writes before it reads */
+        while (strncmp(reply, ":1", 2) != 0)
+            redis_server_say(&redis, "EXISTS test:v:plugin:k", reply, sizeof(reply));
+        ck_assert(finds(&a, "k", "crossed"));
+        apart = of_b;
+        pass_on(&a, &b);
+        ck_assert(settles(&b, PATIENCE));
+        pass_on(&b, &a);
         ck_assert(finds(&a, "k", NULL) && finds(&b, "k", NULL));
     }
     close_cache(&a);
@@ -1024,7 +1071,8 @@ static void model_settle(void)
         ck_assert(settles(&hosts[i], PATIENCE));
     pass_on(&hosts[0], &hosts[1]);
     pass_on(&hosts[1], &hosts[0]);
-    for (int i = 0; i < HOSTS; i++) /* what they had to tell because of it */
+    pass_on(&hosts[0], &hosts[1]); /* what the first had to say because of it */
+    for (int i = 0; i < HOSTS; i++)
         ck_assert(settles(&hosts[i], PATIENCE));
     for (int h = 0; h < HOSTS; h++) {
         for (unsigned i = 0; i < KEYS; i++) {
@@ -1128,6 +1176,7 @@ int main(void)
     tcase_add_test(t, a_host_that_only_writes_is_read_by_others);
     tcase_add_test(t, what_is_older_than_an_invalidation_is_not_kept);
     tcase_add_test(t, a_set_that_crosses_a_delete_does_not_stay);
+    tcase_add_test(t, a_set_that_crossed_a_delete_does_not_stay_where_it_was_read);
     tcase_add_test(t, a_stopped_redis_is_asked_a_few_times_only);
     tcase_add_test(t, a_killed_redis_is_back_within_two_seconds);
     tcase_add_test(t, what_redis_missed_it_is_told_later);
