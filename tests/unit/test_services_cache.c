@@ -939,25 +939,28 @@ END_TEST
 
 enum { KEYS = 40, HOSTS = 2, ASKING = 64, PENDING = 100 };
 
-struct model_key {
-    uint64_t version; /* the last that was set, or 0 */
-    uint64_t dead;    /* versions up to this have been deleted: on all hosts, once it is settled */
+/* Of one host that sets a key: its versions come to Redis in their order.  So who has seen one of
+ * them has left the older ones behind, but what is on its way may be older than what another host
+ * has set meanwhile. */
+struct model_versions {
+    uint64_t last;         /* that it has set, or 0 */
+    uint64_t dead;         /* up to this they are deleted: on all hosts, once it is settled */
     uint64_t known[HOSTS]; /* the last that the host has set or seen */
+    /* Up to this they are dead on the host: for who deletes them at once, else when settled. */
+    uint64_t dead_on[HOSTS];
 };
 
 struct model_read {
     struct cache_read read; /* first */
     int host;
     unsigned key;
-    uint64_t dead; /* when it was asked for: nothing as old as that may come */
+    uint64_t dead[HOSTS]; /* when it was asked for: nothing as old as that may come */
     bool busy;
 };
 
-static struct model_key model[KEYS];
+static struct model_versions model[KEYS][HOSTS]; /* by who sets it */
 static struct host hosts[HOSTS];
 static uint64_t hits, misses, random_state;
-/* On the host that deletes it is in force at once, on the other one when it is settled. */
-static uint64_t dead_on[HOSTS][KEYS];
 
 static uint64_t any(uint64_t below)
 {
@@ -972,22 +975,30 @@ static void model_name(unsigned i, char out[16])
     snprintf(out, 16, "%c:%u", 'a' + (char)(i % 4), i);
 }
 
-static void know(int host, unsigned key, uint64_t version)
+static void know(int host, unsigned key, int setter, uint64_t version)
 {
-    if (model[key].known[host] < version)
-        model[key].known[host] = version;
+    if (model[key][setter].known[host] < version)
+        model[key][setter].known[host] = version;
 }
 
-static void check_hit(int host, unsigned key, uint64_t dead, struct str bytes)
+struct model_value {
+    uint64_t version;
+    unsigned char key, setter;
+};
+
+static void check_hit(int host, unsigned key, const uint64_t dead[HOSTS], struct str bytes)
 {
-    uint64_t v;
-    ck_assert_uint_eq(bytes.n, sizeof(v) + 1);
+    struct model_value v;
+    ck_assert_uint_eq(bytes.n, sizeof(v));
     memcpy(&v, bytes.p, sizeof(v));
-    ck_assert_uint_eq((unsigned char)bytes.p[8], key); /* of this key */
-    ck_assert_msg(v > dead, "host %d has version %" PRIu64 " of key %u, dead are those to %" PRIu64,
-                  host, v, key, dead);
-    ck_assert_uint_le(v, model[key].version);
-    know(host, key, v);
+    ck_assert_uint_eq(v.key, key);
+    ck_assert_uint_lt(v.setter, HOSTS);
+    ck_assert_msg(v.version > dead[v.setter],
+                  "host %d has version %" PRIu64
+                  " of key %u by host %u, dead are those to %" PRIu64,
+                  host, v.version, key, v.setter, dead[v.setter]);
+    ck_assert_uint_le(v.version, model[key][v.setter].last);
+    know(host, key, v.setter, v.version);
     hits++;
 }
 
@@ -1010,7 +1021,8 @@ static void model_get(struct model_read *m)
     *m = (struct model_read){
         .read.done = on_model_read, .host = (int)any(HOSTS), .key = (unsigned)any(KEYS)};
     struct host *h = &hosts[m->host];
-    m->dead = dead_on[m->host][m->key];
+    for (int i = 0; i < HOSTS; i++)
+        m->dead[i] = model[m->key][i].dead_on[m->host];
     model_name(m->key, name);
     enum cache_answer a = cache_get(h->space, str_of(name), &m->read, &v);
     if (a == CACHE_HIT) {
@@ -1022,15 +1034,18 @@ static void model_get(struct model_read *m)
 
 static void model_set(uint64_t version)
 {
-    char name[16], value[9];
-    unsigned key = (unsigned)any(KEYS);
-    model_name(key, name);
-    memcpy(value, &version, 8);
-    value[8] = (char)key;
-    struct str piece = {value, sizeof(value)};
+    char name[16];
     int host = (int)any(HOSTS);
-    model[key].version = version;
-    know(host, key, version);
+    unsigned key = (unsigned)any(KEYS);
+    struct model_value v;
+    memset(&v, 0, sizeof(v));
+    v.version = version;
+    v.key = (unsigned char)key;
+    v.setter = (unsigned char)host;
+    struct str piece = {(const char *)&v, sizeof(v)};
+    model_name(key, name);
+    model[key][host].last = version;
+    know(host, key, host, version);
     ck_assert_int_eq(cache_set(hosts[host].space, str_of(name), &piece, 1,
                                any(4) ? 60 * S : (1 + any(20)) * MS, NULL),
                      0);
@@ -1039,8 +1054,11 @@ static void model_set(uint64_t version)
 /* What the other host is writing at this moment may still come to Redis, until it is settled. */
 static void model_dies(int host, unsigned key)
 {
-    dead_on[host][key] = model[key].known[host];
-    model[key].dead = model[key].version;
+    for (int i = 0; i < HOSTS; i++) {
+        struct model_versions *v = &model[key][i];
+        v->dead_on[host] = v->known[host];
+        v->dead = v->last;
+    }
 }
 
 static void model_delete(void)
@@ -1076,8 +1094,10 @@ static void model_settle(void)
         ck_assert(settles(&hosts[i], PATIENCE));
     for (int h = 0; h < HOSTS; h++) {
         for (unsigned i = 0; i < KEYS; i++) {
-            dead_on[h][i] = model[i].dead;
-            know(h, i, model[i].version);
+            for (int by = 0; by < HOSTS; by++) {
+                model[i][by].dead_on[h] = model[i][by].dead;
+                know(h, i, by, model[i][by].last);
+            }
         }
     }
 }
@@ -1121,7 +1141,6 @@ START_TEST(two_hosts_never_give_out_what_was_deleted)
     const char *seed = getenv("SEED");
     random_state = seed ? strtoull(seed, NULL, 10) : 88172645463325252u;
     memset(model, 0, sizeof(model));
-    memset(dead_on, 0, sizeof(dead_on));
     memset(reads, 0, sizeof(reads));
     hits = misses = 0;
     redis_server_start(&redis, NULL);
