@@ -4,9 +4,10 @@
  * another.  A value is bytes.  Nothing here fails a call: without Redis, or with a Redis that is
  * slow, gone or talks garbage, a value is found in memory or it is a miss.
  *
- * Promises: memory stays within its bound; a value is never given out after its time, nor on this
- * host after cache_delete() or cache_delete_prefix() has returned; on other hosts within 100 ms of
- * it while Redis answers.  How: docs/internals/cache.md.
+ * Promises: memory stays within its bound; a value is never given out after its time, nor, where
+ * this host had it, after cache_delete() or cache_delete_prefix() has returned; on other hosts, and
+ * of other hosts' sets that were under way, within 100 ms of it while Redis answers.  How:
+ * docs/internals/cache.md.
  *
  * All functions: loop thread. */
 #ifndef MANIFOLD_SERVICES_CACHE_H
