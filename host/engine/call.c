@@ -419,7 +419,11 @@ static void enqueue(struct call *c)
 /* Without memory it goes on without: it is for people who look on. */
 static void keep_trace(struct call *c)
 {
+    const struct instance *in = c->instance;
     struct trace t;
+    /* Only services pass it on; one that is not loaded yet may still ask for some. */
+    if (in->state == INSTANCE_READY && !in->services)
+        return;
     if (!trace_read(c->meta, &t))
         return;
     c->trace = malloc(sizeof(*c->trace));

@@ -77,8 +77,9 @@ struct instance {
     bool ops_shut;   /* under the table's lock: none can be begun any more */
     bool ops_closed; /* it has been told to quiesce: none of no call can be begun */
     bool ops_muted;  /* open() failed: nobody is there to be called back */
-    struct instance_services *services; /* the services' own (services.h); NULL until needed */
-    char *name;                         /* NUL-terminated copy of manifest->name */
+    /* The services' own (services.h); NULL until one is asked for, from any thread. */
+    struct instance_services *_Atomic services;
+    char *name;                   /* NUL-terminated copy of manifest->name */
     uint64_t generation;          /* from 1; each reload that changes the plugin makes the next */
     const char *last_error;       /* err_keep()'s; why the last reload left it as it was; or NULL */
     struct instance_drain *drain; /* NULL while it serves, then its drain_room */
