@@ -19,9 +19,11 @@ static const struct service table[] = {
 struct instance_services *services_own(struct services *s, struct instance *in)
 {
     pthread_mutex_lock(&s->lock);
-    if (!in->services && (in->services = calloc(1, sizeof(*in->services))))
-        in->services->http.http = s->http;
     struct instance_services *own = in->services;
+    if (!own && (own = calloc(1, sizeof(*own)))) {
+        own->http.http = s->http;
+        in->services = own; /* once it is whole: others look without the lock */
+    }
     pthread_mutex_unlock(&s->lock);
     return own;
 }
