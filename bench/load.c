@@ -29,7 +29,7 @@
 #include "messages.h"
 #include "server.h"
 
-enum { IN_FLIGHT_MAX = 200, ANSWERS_MAX = 512 };
+enum { IN_FLIGHT_MAX = APART, ANSWERS_MAX = 512 };
 
 struct options {
     struct shape shape;
@@ -339,6 +339,10 @@ static const char usage[] =
     "  --in-flight N        unanswered calls at a time, 1 to 200 (1)\n"
     "  --size BYTES         length of the text of a call (12)\n"
     "  --odd PERCENT        calls with shuffled keys, escapes and blanks (10)\n"
+    "  --texts N            texts that differ (200, fewer when they are big)\n"
+    "  --hot PERCENT        calls of the first fifth of the texts, drawn at random, the others of "
+    "the rest\n"
+    "                       (all texts in turn)\n"
     "  --tool NAME --argument NAME --prefix TEXT  what is called and what it answers\n"
     "                       (echo, message, \"Echo: \")\n"
     "  --cpus SERVER,OWN    pin the server and this program to processors\n"
@@ -365,15 +369,17 @@ static void options_read(struct options *opt, int argc, char **argv)
         {"in-flight", 1, NULL, 'k'}, {"size", 1, NULL, 's'},     {"odd", 1, NULL, 'o'},
         {"tool", 1, NULL, 't'},      {"argument", 1, NULL, 'a'}, {"prefix", 1, NULL, 'p'},
         {"cpus", 1, NULL, 'c'},      {"patience", 1, NULL, 'P'}, {"then", 1, NULL, 'T'},
-        {"script", 1, NULL, 'S'},    {"first", 1, NULL, 'F'},    {NULL, 0, NULL, 0}};
+        {"script", 1, NULL, 'S'},    {"first", 1, NULL, 'F'},    {"texts", 1, NULL, 'x'},
+        {"hot", 1, NULL, 'h'},       {NULL, 0, NULL, 0}};
     bool warmup_given = false;
     int c;
-    *opt = (struct options){.shape = {"echo", "message", "Echo: ", false, 12, 10},
-                            .calls = 20000,
-                            .in_flight = 1,
-                            .patience = 120,
-                            .server_cpu = -1,
-                            .own_cpu = -1};
+    *opt = (struct options){
+        .shape = {.tool = "echo", .argument = "message", .prefix = "Echo: ", .size = 12, .odd = 10},
+        .calls = 20000,
+        .in_flight = 1,
+        .patience = 120,
+        .server_cpu = -1,
+        .own_cpu = -1};
     while ((c = getopt_long(argc, argv, "+", names, NULL)) != -1) {
         switch (c) {
         case 'e':
@@ -394,6 +400,12 @@ static void options_read(struct options *opt, int argc, char **argv)
             break;
         case 'o':
             opt->shape.odd = number(optarg, 0, 100);
+            break;
+        case 'x':
+            opt->shape.texts = number(optarg, 5 * 2 * APART, TEXTS_MAX);
+            break;
+        case 'h':
+            opt->shape.hot = number(optarg, 1, 99);
             break;
         case 't':
             opt->shape.tool = optarg;
@@ -428,8 +440,10 @@ static void options_read(struct options *opt, int argc, char **argv)
     }
     if (!warmup_given)
         opt->warmup = opt->calls / 10;
+    opt->shape.calls = opt->calls;
     opt->command = argv + optind;
-    if (optind >= argc || opt->warmup >= opt->calls) {
+    bool drawn_of_few = opt->shape.hot && !opt->shape.texts;
+    if (optind >= argc || opt->warmup >= opt->calls || drawn_of_few) {
         fputs(usage, stderr);
         exit(2);
     }

@@ -138,18 +138,54 @@ static void template_make(struct template *t, const struct shape *shape, unsigne
     t->meaning_len = meaning.len;
 }
 
-void messages_init(struct messages *m, const struct shape *shape)
+static void *many(size_t count, size_t size)
 {
-    /* About 10 MiB of requests at most, so that a big text is not a test of memory. */
-    unsigned count = shape->size < 4096 ? 200 : shape->size < (256 << 10) ? 100 : 10;
-    *m = (struct messages){.shape = *shape, .count = count};
-    m->templates = calloc(count, sizeof(*m->templates));
-    if (!m->templates) {
+    void *p = calloc(count, size);
+    if (!p) {
         fprintf(stderr, "bench-load: out of memory\n");
         exit(1);
     }
+    return p;
+}
+
+/* xorshift64: the same draws in every run. */
+static unsigned below(uint64_t *state, unsigned n)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return (unsigned)((*state >> 16) % n);
+}
+
+static void draw(struct messages *m)
+{
+    unsigned fifth = m->count / 5;
+    uint64_t state = 0x9e3779b97f4a7c15;
+    int64_t *last = many(m->count, sizeof(*last)); /* call + 1 that drew it */
+    m->drawn = many(m->shape.calls, sizeof(*m->drawn));
+    for (unsigned call = 0; call < m->shape.calls; call++) {
+        unsigned i;
+        do
+            i = below(&state, 100) < m->shape.hot ? below(&state, fifth)
+                                                  : fifth + below(&state, m->count - fifth);
+        while (last[i] && call + 1 - last[i] <= APART);
+        last[i] = call + 1;
+        m->drawn[call] = i;
+    }
+    free(last);
+}
+
+void messages_init(struct messages *m, const struct shape *shape)
+{
+    /* About 10 MiB of requests at most, so that a big text is not a test of memory. */
+    unsigned usual = shape->size < 4096 ? 200 : shape->size < (256 << 10) ? 100 : 10;
+    unsigned count = shape->texts ? shape->texts : usual;
+    *m = (struct messages){.shape = *shape, .count = count};
+    m->templates = many(count, sizeof(*m->templates));
     for (unsigned i = 0; i < count; i++)
         template_make(&m->templates[i], shape, i);
+    if (shape->hot)
+        draw(m);
 }
 
 void messages_release(struct messages *m)
@@ -160,12 +196,18 @@ void messages_release(struct messages *m)
         free(m->templates[i].answer);
     }
     free(m->templates);
+    free(m->drawn);
     *m = (struct messages){0};
+}
+
+static struct template *template_of(const struct messages *m, unsigned call)
+{
+    return &m->templates[m->drawn ? m->drawn[call] : call % m->count];
 }
 
 struct slice messages_request(struct messages *m, unsigned call)
 {
-    struct template *t = &m->templates[call % m->count];
+    struct template *t = template_of(m, call);
     unsigned id = call + ID_BASE;
     for (int i = ID_DIGITS - 1; i >= 0; i--, id /= 10)
         t->request[t->id_at + (size_t)i] = (char)('0' + id % 10);
@@ -194,7 +236,9 @@ static bool answer_is_known(struct messages *m, struct slice line, unsigned *ret
     unsigned call;
     if (line.len <= m->id_at || !id_read(line.p + m->id_at, line.p + line.len, &call))
         return false;
-    const struct template *t = &m->templates[call % m->count];
+    if (call >= m->shape.calls)
+        return false;
+    const struct template *t = template_of(m, call);
     size_t rest = m->id_at + ID_DIGITS;
     if (!t->answer || t->answer_len != line.len || t->answer_id_at != m->id_at ||
         memcmp(t->answer, line.p, m->id_at) != 0 ||
@@ -214,7 +258,7 @@ static const char *answer_check(const struct messages *m, struct slice line, uns
         return "an answer without jsonrpc 2.0";
     unsigned call;
     if (!json_member(line, "id", &v) || v.len != ID_DIGITS ||
-        !id_read(v.p, line.p + line.len, &call))
+        !id_read(v.p, line.p + line.len, &call) || call >= m->shape.calls)
         return "an answer to an id that was never sent";
     *ret_id_at = (size_t)(v.p - line.p);
     if (!json_member(line, "result", &result))
@@ -227,7 +271,7 @@ static const char *answer_check(const struct messages *m, struct slice line, uns
         !json_member(block, "type", &v) || !slice_is(v, "\"text\"") ||
         !json_member(block, "text", &v))
         return "a result without a text block";
-    const struct template *t = &m->templates[call % m->count];
+    const struct template *t = template_of(m, call);
     if (!json_string_is(v, (struct slice){t->meaning, t->meaning_len}))
         return "a result with the wrong text";
     *ret_call = call;
@@ -242,7 +286,7 @@ const char *messages_check(struct messages *m, struct slice line, unsigned *ret_
     const char *wrong = answer_check(m, line, ret_call, &id_at);
     if (wrong)
         return wrong;
-    struct template *t = &m->templates[*ret_call % m->count];
+    struct template *t = template_of(m, *ret_call);
     struct text copy = {0};
     text_add(&copy, line.p, line.len);
     free(t->answer);

@@ -45,10 +45,9 @@ void metrics_refused(struct engine *en)
 
 void call_count_hit(struct instance *in, uint32_t entry)
 {
-    struct engine *en = in->engine;
     metrics_of(in, entry)->count.hits++;
     if (!protection_off("metrics"))
-        window_count(&en->window, en->now = clock_ns(), false);
+        window_count(&in->engine->window, clock_coarse_ns(), false);
 }
 
 void call_count_miss(struct instance *in, uint32_t entry)

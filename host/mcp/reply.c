@@ -113,16 +113,21 @@ void reply_cache(const struct answer *a, struct buf *b, uint64_t ttl_ms, enum ca
 struct str reply_kept(const struct outcome *o, char space[REPLY_KEPT])
 {
     const struct outcome_kept *k = o->kept;
-    int n = 0;
-    if (k && k->hit)
-        n = snprintf(space, REPLY_KEPT,
-                     "\"manifold/cached\":{\"hit\":true,\"ageMs\":%" PRIu64 ",\"ttlMs\":%" PRIu64
-                     "}",
-                     k->age, k->ttl);
-    else if (k)
-        n = snprintf(space, REPLY_KEPT, "\"manifold/cached\":{\"hit\":false%s}",
-                     k->shared ? ",\"shared\":true" : "");
-    return (struct str){space, (size_t)n};
+    struct buf b = {.data = space, .cap = REPLY_KEPT, .max = REPLY_KEPT}; /* never grows */
+    if (!k)
+        return STR_NONE;
+    if (k->hit) {
+        buf_lit(&b, "\"manifold/cached\":{\"hit\":true,\"ageMs\":");
+        json_write_int(&b, (int64_t)k->age);
+        buf_lit(&b, ",\"ttlMs\":");
+        json_write_int(&b, (int64_t)k->ttl);
+    } else {
+        buf_lit(&b, "\"manifold/cached\":{\"hit\":false");
+        if (k->shared)
+            buf_lit(&b, ",\"shared\":true");
+    }
+    buf_byte(&b, '}');
+    return buf_view(&b);
 }
 
 /* What an error can do without is left out when there was no memory for it. */

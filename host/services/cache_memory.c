@@ -212,11 +212,20 @@ static bool make_room(struct memory *m, uint64_t need, uint64_t now)
     return true;
 }
 
+/* With many entries each line of one is a miss of the processor's cache: they had better overlap. */
+static void fetch(const struct memory_entry *e)
+{
+    enum { LINE = 64, LINES = 4 };
+    for (int i = 1; e && i < LINES; i++)
+        __builtin_prefetch((const char *)e + i * LINE);
+}
+
 /* --- what the owner calls --- */
 
 struct memory_entry *memory_find(struct memory *m, const struct memory_key *k, uint64_t now)
 {
     struct memory_entry *e = *slot_of(m, k->hash);
+    fetch(e);
     while (e && !is_key(e, k))
         e = e->chain;
     if (!e || bury(m, e, now))

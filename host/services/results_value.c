@@ -26,10 +26,11 @@ static uint64_t get(const char *from, int bytes)
     return v;
 }
 
+/* Up to a tick of the kernel behind, which nobody sees in an age. */
 static uint64_t wall_ms(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
+    clock_gettime(CLOCK_REALTIME_COARSE, &t);
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
