@@ -41,29 +41,29 @@ ENGINE = ("test_engine_model", "engine", [
      "    if (heir) {\n        struct buf none", "    if (!heir) {\n        struct buf none"),
 ])
 SERVICES = ("test_services_results_model", "services", [
-    ("what failed is kept", "results.c",
+    ("what failed is kept", "results/results.c",
      "    if (o->end != CALL_DONE ||", "    if (o->end > CALL_TOOL_ERROR ||"),
-    ("a large result is kept", "results.c", "o->items.n + o->structured.n > RESULTS_VALUE_MAX", "0"),
-    ("a run goes on that nobody waits for", "results.c",
+    ("a large result is kept", "results/results.c", "o->items.n + o->structured.n > RESULTS_VALUE_MAX", "0"),
+    ("a run goes on that nobody waits for", "results/results.c",
      "    if (!f->wait_count && !f->ending)\n", "    if (!f->wait_count && f->asks)\n"),
-    ("a run ends with the first who leaves", "results.c",
+    ("a run ends with the first who leaves", "results/results.c",
      "    if (!f->wait_count && !f->ending)\n", "    if (!f->ending)\n"),
-    ("a run from before a change is kept", "results.c", "cache_ttl, &f->read.stamp)", "cache_ttl, NULL)"),
-    ("a run from before a change is shared", "results.c", "            withdraw(f);\n", "            ;\n"),
-    ("what was invalid is remembered as newer than it is", "results.c",
+    ("a run from before a change is kept", "results/results.c", "cache_ttl, &f->read.stamp)", "cache_ttl, NULL)"),
+    ("a run from before a change is shared", "results/results.c", "            withdraw(f);\n", "            ;\n"),
+    ("what was invalid is remembered as newer than it is", "results/results.c",
      "        cache_delete(own->space, key_kept(&f->key));\n        read->stamp = cache_stamp_now(own->space);\n",
      "        read->stamp = cache_stamp_now(own->space);\n        cache_delete(own->space, key_kept(&f->key));\n"),
-    ("one principal gets what is another's", "results_key.c",
+    ("one principal gets what is another's", "results/key.c",
      "        buf_str(b, rq->principal);\n", "        buf_str(b, STR_NONE);\n"),
-    ("arguments are compared as they are spelled", "results_key.c",
+    ("arguments are compared as they are spelled", "results/key.c",
      "        json_write_canonical(b, d, args);\n", "        buf_str(b, json_raw(d, args));\n"),
-    ("the lengths of two URIs do not count", "results_key.c",
+    ("the lengths of two URIs do not count", "results/key.c",
      "(char)(n >> (8 * i));", "(char)(n >> 9);"),
-    ("garbage of another host is given out", "results_value.c",
+    ("garbage of another host is given out", "results/value.c",
      "bytes.n != VALUE_HEAD + items + 1 + structured", "bytes.n > VALUE_HEAD + items + 1 + structured"),
-    ("one that is late takes all along", "results_wait.c",
+    ("one that is late takes all along", "results/wait.c",
      "    if (!f->wait_count)\n        flight_abandon(f);\n", "    while (f->wait_count)\n        wait_end(container_of(f->waits.next, struct result_wait, in_flight));\n    flight_abandon(f);\n"),
-    ("an instance may go while Redis is asked for it", "results.c",
+    ("an instance may go while Redis is asked for it", "results/results.c",
      "    instance_hold(f->instance);\n", ""),
 ])
 
@@ -97,7 +97,7 @@ def make(build, scratch, test, layer, mutant):
     source = (ROOT / "host" / layer / name).read_text()
     if source.count(good) != 1:
         sys.exit(f"mutants: {name} has {source.count(good)} times: {good}")
-    broken, made, program = scratch / name, scratch / "mutant.o", scratch / test
+    broken, made, program = scratch / pathlib.Path(name).name, scratch / "mutant.o", scratch / test
     broken.write_text(source.replace(good, bad))
     words, directory = compile_command(build, layer, name)
     subprocess.run([*words, "-c", str(broken), "-o", str(made)], cwd=directory, check=True)

@@ -50,7 +50,7 @@ struct entry_spec {
     struct completion_spec *complete; /* owned; templates and prompts */
     uint32_t completes;
     struct limits limits; /* resolved: the tool's own within the plugin's; else the plugin's */
-    bool cached;          /* cache: was given; services/results.h */
+    bool cached;          /* cache: was given; services/results/results.h */
     enum cache_scope cache_scope;
     uint64_t cache_ttl; /* ns */
     enum tool_retry retry;

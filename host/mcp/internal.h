@@ -9,7 +9,7 @@
 #include "base/list.h"
 #include "json/writer.h"
 #include "mcp/session.h"
-#include "services/results.h"
+#include "services/results/results.h"
 
 /* Oldest first, so that "since" is >=.  The last one is the modern era. */
 enum revision {

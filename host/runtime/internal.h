@@ -7,9 +7,9 @@
 #include "base/list.h"
 #include "runtime/host.h"
 #include "runtime/process.h"
-#include "services/cache.h"
-#include "services/http.h"
-#include "services/series.h"
+#include "services/cache/cache.h"
+#include "services/http/http.h"
+#include "services/metrics/series.h"
 
 /* --- figures.c: what perf://metrics and Prometheus are told --- */
 

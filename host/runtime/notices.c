@@ -3,7 +3,7 @@
 #include "runtime/internal.h"
 
 #include <stdlib.h>
-#include "services/results.h"
+#include "services/results/results.h"
 
 enum { LISTS_AFTER = 100, UPDATES_EVERY = 50, RETRY_AFTER = 100 }; /* milliseconds */
 

@@ -4,7 +4,7 @@
 #ifndef MANIFOLD_RUNTIME_PROM_H
 #define MANIFOLD_RUNTIME_PROM_H
 
-#include "services/series.h"
+#include "services/metrics/series.h"
 
 struct buf;
 

@@ -3,7 +3,7 @@
 
 #include <inttypes.h>
 #include "json/writer.h"
-#include "services/cache.h"
+#include "services/cache/cache.h"
 
 static void member(struct buf *b, const char *key, uint64_t value)
 {

@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "engine/op.h"
 #include "engine/pool.h"
-#include "services/http.h"
+#include "services/http/http.h"
 #include "services/services.h"
 
 struct cache;
@@ -76,13 +76,13 @@ struct service {
 const void *metrics_open(struct services *s, struct instance *in);       /* metrics.c */
 const void *notify_open(struct services *s, struct instance *in);        /* notify.c */
 void notify_release(struct notifier *n);                                 /* NULL is fine */
-const void *cache_open_service(struct services *s, struct instance *in); /* cache_service.c */
+const void *cache_open_service(struct services *s, struct instance *in); /* cache/service.c */
 void cache_release_service(struct cache_client *c);                      /* NULL is fine */
 extern const struct mf_timer timer_vtable;                               /* timer.c */
 extern const struct mf_work work_vtable;                                 /* work.c */
 extern const struct mf_files files_vtable;                               /* files.c */
 
-/* The files that the instance may use, in its services; files_open.c. */
+/* The files that the instance may use, in its services; files/open.c. */
 const void *files_open_service(struct services *s, struct instance *in);
 
 static inline struct instance *instance_of_host(const mf_host *h)

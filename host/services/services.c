@@ -1,7 +1,7 @@
-#include "services/cache.h"
-#include "services/files.h"
-#include "services/results_internal.h"
-#include "services/series.h"
+#include "services/cache/cache.h"
+#include "services/files/files.h"
+#include "services/results/results.h"
+#include "services/metrics/series.h"
 
 /* Once the loop has ended there is a little time for the threads of files to tidy up. */
 enum { LEAVE_MS = 1000 };

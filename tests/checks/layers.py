@@ -29,14 +29,17 @@ def offences(root):
             layer = name.split("/")[0]
             if quote == "<":
                 continue
-            if name.startswith("manifold/") or (layer == parts[0] and "/" in name):
+            if name.startswith("manifold/"):
                 continue
-            if layer not in LAYERS or "/" not in name:
+            room = pathlib.Path(name).parent
+            if name.endswith("internal.h") and room not in pathlib.Path(*parts).parents:
+                found.append(f"{path}:{number}: {name} is private to {room}/")
+            elif layer == parts[0] and "/" in name:
+                continue
+            elif layer not in LAYERS or "/" not in name:
                 found.append(f'{path}:{number}: expected "LAYER/file.h", found "{name}"')
             elif LAYERS.index(layer) > own:
                 found.append(f"{path}:{number}: {parts[0]} may include only lower layers, found {name}")
-            elif name.endswith("internal.h"):
-                found.append(f"{path}:{number}: {name} is private to {layer}/")
     for path in sorted(root.glob("plugins/**/*.[ch]")):
         for number, line in enumerate(path.read_text().splitlines(), 1):
             m = INCLUDE.match(line)
@@ -52,8 +55,11 @@ def self_test():
         root = pathlib.Path(d)
         (root / "host/base").mkdir(parents=True)
         (root / "host/base/bad.c").write_text('#include "engine/engine.h"\n#include "base/buf.h"\n')
+        (root / "host/cli/room").mkdir(parents=True)
+        (root / "host/cli/room/good.c").write_text('#include "cli/internal.h"\n#include "cli/room/internal.h"\n')
+        (root / "host/cli/bad.c").write_text('#include "cli/room/internal.h"\n#include "base/internal.h"\n')
         seen, found = offences(root)
-        return seen == 2 and len(found) == 1
+        return seen == 6 and len(found) == 3
 
 
 def main():

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include "base/bug.h"
-#include "services/beneath.h"
+#include "services/files/beneath.h"
 
 static struct {
     char root[PATH_MAX], outside[PATH_MAX];

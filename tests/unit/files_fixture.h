@@ -9,7 +9,7 @@
 #include <unistd.h>
 #include "engine/engine.h"
 #include "engine/internal.h"
-#include "services/files.h"
+#include "services/files/files.h"
 
 static const char manifest_text[] =
     "manifold: 1\n"

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "services/address.h"
+#include "services/http/address.h"
 
 static enum address_class classify(const char *text, const char **kind)
 {

@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "redis_server.h"
-#include "services/cache.h"
+#include "services/cache/cache.h"
 
 #define MS UINT64_C(1000000)
 #define S  (1000 * MS)

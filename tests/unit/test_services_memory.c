@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/clock.h"
-#include "services/cache_memory.h"
+#include "services/cache/memory.h"
 
 static struct memory *m;
 static uint64_t now, random_state;

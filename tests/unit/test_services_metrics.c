@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include "services/internal.h"
-#include "services/series.h"
+#include "services/metrics/series.h"
 
 enum { THREADS = 8, EACH = 20000 };
 

@@ -3,7 +3,7 @@
 #include <check.h>
 #include <stdlib.h>
 #include "engine/internal.h"
-#include "services/results_internal.h"
+#include "services/results/internal.h"
 
 #define MS UINT64_C(1000000)
 

@@ -10,9 +10,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include "engine/internal.h"
-#include "services/cache_internal.h"
-#include "services/cache_order.h"
-#include "services/results_internal.h"
+#include "services/cache/internal.h"
+#include "services/cache/order.h"
+#include "services/results/internal.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define STEPS 300000
