@@ -29,7 +29,7 @@
 #include "messages.h"
 #include "server.h"
 
-enum { IN_FLIGHT_MAX = APART, ANSWERS_MAX = 512 };
+enum { IN_FLIGHT_MAX = LINES_KEPT, ANSWERS_MAX = 512 };
 
 struct options {
     struct shape shape;
@@ -339,10 +339,8 @@ static const char usage[] =
     "  --in-flight N        unanswered calls at a time, 1 to 200 (1)\n"
     "  --size BYTES         length of the text of a call (12)\n"
     "  --odd PERCENT        calls with shuffled keys, escapes and blanks (10)\n"
-    "  --texts N            texts that differ (200, fewer when they are big)\n"
-    "  --hot PERCENT        calls of the first fifth of the texts, drawn at random, the others of "
-    "the rest\n"
-    "                       (all texts in turn)\n"
+    "  --texts N            number of different texts, drawn at random; --size is then under 4096\n"
+    "  --hot PERCENT        how many of the draws are of the first fifth of the texts (20)\n"
     "  --tool NAME --argument NAME --prefix TEXT  what is called and what it answers\n"
     "                       (echo, message, \"Echo: \")\n"
     "  --cpus SERVER,OWN    pin the server and this program to processors\n"
@@ -402,10 +400,10 @@ static void options_read(struct options *opt, int argc, char **argv)
             opt->shape.odd = number(optarg, 0, 100);
             break;
         case 'x':
-            opt->shape.texts = number(optarg, 5 * 2 * APART, TEXTS_MAX);
+            opt->shape.texts = number(optarg, 10, TEXTS_MAX);
             break;
         case 'h':
-            opt->shape.hot = number(optarg, 1, 99);
+            opt->shape.hot = number(optarg, 0, 100);
             break;
         case 't':
             opt->shape.tool = optarg;
@@ -442,8 +440,8 @@ static void options_read(struct options *opt, int argc, char **argv)
         opt->warmup = opt->calls / 10;
     opt->shape.calls = opt->calls;
     opt->command = argv + optind;
-    bool drawn_of_few = opt->shape.hot && !opt->shape.texts;
-    if (optind >= argc || opt->warmup >= opt->calls || drawn_of_few) {
+    bool too_long = opt->shape.texts && opt->shape.size > TEXTS_SIZE_MAX;
+    if (optind >= argc || opt->warmup >= opt->calls || too_long) {
         fputs(usage, stderr);
         exit(2);
     }

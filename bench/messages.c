@@ -75,13 +75,16 @@ static const char *const odd_pieces[][2] = {
     {"na\xc3\xafve ", "na\xc3\xafve "}, {"\\ud83d\\ude00 ", "\xf0\x9f\x98\x80 "},
 };
 
+/* What stands before the number of a text. */
+static const char hello[] = "hello ";
+
 /* The text of template `i`, spelled as JSON and as it is meant. */
 static void text_make(const struct shape *shape, unsigned i, bool odd, struct text *ret_spelled,
                       struct text *ret_meaning)
 {
     static const char filler[] = "the quick brown fox jumps over the lazy dog, again and again; ";
     char head[32];
-    snprintf(head, sizeof(head), "hello %05u ", i);
+    snprintf(head, sizeof(head), "%s%0*u ", hello, TEXT_DIGITS, i);
     text_puts(ret_meaning, shape->prefix);
     size_t wanted = ret_meaning->len + shape->size;
     text_puts(ret_spelled, head);
@@ -120,6 +123,7 @@ static void template_make(struct template *t, const struct shape *shape, unsigne
             text_puts(&line, shape->argument);
             break;
         case 'T':
+            t->text_at = line.len + sizeof(hello) - 1;
             text_add(&line, spelled.p, spelled.len);
             break;
         case 'M':
@@ -159,32 +163,27 @@ static unsigned below(uint64_t *state, unsigned n)
 
 static void draw(struct messages *m)
 {
-    unsigned fifth = m->count / 5;
+    unsigned fifth = m->shape.texts / 5, rest = m->shape.texts - fifth;
     uint64_t state = 0x9e3779b97f4a7c15;
-    int64_t *last = many(m->count, sizeof(*last)); /* call + 1 that drew it */
     m->drawn = many(m->shape.calls, sizeof(*m->drawn));
-    for (unsigned call = 0; call < m->shape.calls; call++) {
-        unsigned i;
-        do
-            i = below(&state, 100) < m->shape.hot ? below(&state, fifth)
-                                                  : fifth + below(&state, m->count - fifth);
-        while (last[i] && call + 1 - last[i] <= APART);
-        last[i] = call + 1;
-        m->drawn[call] = i;
-    }
-    free(last);
+    for (unsigned call = 0; call < m->shape.calls; call++)
+        m->drawn[call] =
+            below(&state, 100) < m->shape.hot ? below(&state, fifth) : fifth + below(&state, rest);
+    for (unsigned i = 0; i < m->count; i++)
+        m->line_max =
+            m->templates[i].request_len > m->line_max ? m->templates[i].request_len : m->line_max;
+    m->lines = many(LINES_KEPT, m->line_max);
 }
 
 void messages_init(struct messages *m, const struct shape *shape)
 {
     /* About 10 MiB of requests at most, so that a big text is not a test of memory. */
-    unsigned usual = shape->size < 4096 ? 200 : shape->size < (256 << 10) ? 100 : 10;
-    unsigned count = shape->texts ? shape->texts : usual;
+    unsigned count = shape->size <= TEXTS_SIZE_MAX ? 200 : shape->size < (256 << 10) ? 100 : 10;
     *m = (struct messages){.shape = *shape, .count = count};
     m->templates = many(count, sizeof(*m->templates));
     for (unsigned i = 0; i < count; i++)
         template_make(&m->templates[i], shape, i);
-    if (shape->hot)
+    if (shape->texts)
         draw(m);
 }
 
@@ -193,25 +192,42 @@ void messages_release(struct messages *m)
     for (unsigned i = 0; i < m->count; i++) {
         free(m->templates[i].request);
         free(m->templates[i].meaning);
-        free(m->templates[i].answer);
+        free(m->templates[i].known[0].p);
+        free(m->templates[i].known[1].p);
     }
     free(m->templates);
     free(m->drawn);
+    free(m->lines);
     *m = (struct messages){0};
+}
+
+static unsigned text_of(const struct messages *m, unsigned call)
+{
+    return m->drawn ? m->drawn[call] : call % m->count;
 }
 
 static struct template *template_of(const struct messages *m, unsigned call)
 {
-    return &m->templates[m->drawn ? m->drawn[call] : call % m->count];
+    return &m->templates[text_of(m, call) % m->count];
+}
+
+static void digits_put(char *to, int digits, unsigned n)
+{
+    for (int i = digits - 1; i >= 0; i--, n /= 10)
+        to[i] = (char)('0' + n % 10);
 }
 
 struct slice messages_request(struct messages *m, unsigned call)
 {
     struct template *t = template_of(m, call);
-    unsigned id = call + ID_BASE;
-    for (int i = ID_DIGITS - 1; i >= 0; i--, id /= 10)
-        t->request[t->id_at + (size_t)i] = (char)('0' + id % 10);
-    return (struct slice){t->request, t->request_len};
+    char *line = t->request;
+    if (m->drawn) {
+        line = m->lines + (call % LINES_KEPT) * m->line_max;
+        memcpy(line, t->request, t->request_len);
+        digits_put(line + t->text_at, TEXT_DIGITS, m->drawn[call]);
+    }
+    digits_put(line + t->id_at, ID_DIGITS, call + ID_BASE);
+    return (struct slice){line, t->request_len};
 }
 
 /* Seven digits at p and no more: the number of the call. */
@@ -231,24 +247,89 @@ static bool id_read(const char *p, const char *end, unsigned *ret_call)
     return true;
 }
 
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool is_like(const struct answer *a, struct slice line, const char number[TEXT_DIGITS])
+{
+    size_t at = 0;
+    for (const struct piece *piece = a->piece; piece < a->piece + a->pieces; piece++) {
+        if (line.len - at < piece->len + ID_DIGITS * (piece->then != NUMBER_NONE) ||
+            memcmp(line.p + at, a->p + piece->at, piece->len) != 0)
+            return false;
+        at += piece->len;
+        if (piece->then == NUMBER_ID) { /* it is where the id was read */
+            at += ID_DIGITS;
+        } else if (piece->then == NUMBER_TEXT) {
+            if (memcmp(line.p + at, number, TEXT_DIGITS) != 0)
+                return false;
+            at += TEXT_DIGITS;
+        } else if (piece->then == NUMBER_AGE) {
+            while (at < line.len && is_digit(line.p[at]))
+                at++;
+        }
+    }
+    return a->pieces && at == line.len;
+}
+
 static bool answer_is_known(struct messages *m, struct slice line, unsigned *ret_call)
 {
     unsigned call;
-    if (line.len <= m->id_at || !id_read(line.p + m->id_at, line.p + line.len, &call))
-        return false;
-    if (call >= m->shape.calls)
+    char number[TEXT_DIGITS];
+    if (line.len <= m->id_at || !id_read(line.p + m->id_at, line.p + line.len, &call) ||
+        call >= m->shape.calls)
         return false;
     const struct template *t = template_of(m, call);
-    size_t rest = m->id_at + ID_DIGITS;
-    if (!t->answer || t->answer_len != line.len || t->answer_id_at != m->id_at ||
-        memcmp(t->answer, line.p, m->id_at) != 0 ||
-        memcmp(t->answer + rest, line.p + rest, line.len - rest) != 0)
+    digits_put(number, TEXT_DIGITS, text_of(m, call));
+    if (!is_like(&t->known[0], line, number) && !is_like(&t->known[1], line, number))
         return false;
     *ret_call = call;
     return true;
 }
 
-static const char *answer_check(const struct messages *m, struct slice line, unsigned *ret_call,
+static const char *find(struct slice line, const char *text)
+{
+    return memmem(line.p, line.len, text, strlen(text));
+}
+
+/* From the last piece to the number at `at`, which has so many digits. */
+static void piece_add(struct answer *a, size_t *from, size_t at, size_t digits, enum number then)
+{
+    a->piece[a->pieces++] = (struct piece){*from, at - *from, then};
+    *from = at + digits;
+}
+
+/* Keeps a checked answer to compare others with, if id, text and age come in this order. */
+static void answer_keep(struct messages *m, struct template *t, struct slice line, size_t id_at)
+{
+    static const char *const ages[] = {"\"ageMs\":", "\"ttlMs\":"};
+    struct answer *a = &t->known[find(line, "\"hit\":false") != NULL];
+    const char *text = find(line, hello);
+    struct text copy = {0};
+    size_t from = 0;
+    if (!text || text < line.p + id_at)
+        return;
+    text_add(&copy, line.p, line.len);
+    free(a->p);
+    *a = (struct answer){.p = copy.p};
+    piece_add(a, &from, id_at, ID_DIGITS, NUMBER_ID);
+    piece_add(a, &from, (size_t)(text - line.p) + strlen(hello), TEXT_DIGITS, NUMBER_TEXT);
+    for (int i = 0; i < 2; i++) {
+        const char *p = find(line, ages[i]), *end;
+        if (!p || (size_t)(p - line.p) < from)
+            continue;
+        p += strlen(ages[i]);
+        for (end = p; end < line.p + line.len && is_digit(*end); end++)
+            ;
+        piece_add(a, &from, (size_t)(p - line.p), (size_t)(end - p), NUMBER_AGE);
+    }
+    piece_add(a, &from, line.len, 0, NUMBER_NONE);
+    m->id_at = id_at;
+}
+
+static const char *answer_check(struct messages *m, struct slice line, unsigned *ret_call,
                                 size_t *ret_id_at)
 {
     struct slice v, result, content, block;
@@ -271,7 +352,9 @@ static const char *answer_check(const struct messages *m, struct slice line, uns
         !json_member(block, "type", &v) || !slice_is(v, "\"text\"") ||
         !json_member(block, "text", &v))
         return "a result without a text block";
-    const struct template *t = template_of(m, call);
+    struct template *t = template_of(m, call);
+    digits_put(t->meaning + strlen(m->shape.prefix) + sizeof(hello) - 1, TEXT_DIGITS,
+               text_of(m, call));
     if (!json_string_is(v, (struct slice){t->meaning, t->meaning_len}))
         return "a result with the wrong text";
     *ret_call = call;
@@ -286,12 +369,6 @@ const char *messages_check(struct messages *m, struct slice line, unsigned *ret_
     const char *wrong = answer_check(m, line, ret_call, &id_at);
     if (wrong)
         return wrong;
-    struct template *t = template_of(m, *ret_call);
-    struct text copy = {0};
-    text_add(&copy, line.p, line.len);
-    free(t->answer);
-    t->answer = copy.p;
-    t->answer_len = copy.len;
-    t->answer_id_at = m->id_at = id_at;
+    answer_keep(m, template_of(m, *ret_call), line, id_at);
     return NULL;
 }

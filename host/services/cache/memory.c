@@ -16,8 +16,8 @@
 #include "services/cache/order.h"
 
 enum { EVICT_MAX = 16384, SECOND_MAX = 64, HITS_MAX = 3 };
-/* One slot for so many bytes of the bound, one ghost for twice as many. */
-enum { BYTES_PER_SLOT = 256 };
+/* One slot for so many bytes of the bound, one ghost for four times as many. */
+enum { BYTES_PER_SLOT = 128 };
 
 enum memory_queue { QUEUE_NONE, QUEUE_SMALL, QUEUE_MAIN };
 
@@ -25,11 +25,10 @@ struct memory {
     uint64_t max, small_max;
     uint64_t fixed; /* bytes of this and the tables */
     uint64_t bytes, small_bytes;
-    uint64_t slots;             /* a power of two */
-    struct memory_entry **slot; /* owned */
+    struct slots slots;
     struct ghosts ghosts;
-    struct list small, main;       /* oldest first */
-    uint64_t sweep_at, sweep_left; /* slots */
+    struct list small, main; /* oldest first */
+    struct list *sweep_at;   /* the next to look at, or the head of a queue; NULL: at rest */
     struct memory_counters count;
     struct order order;
 };
@@ -59,14 +58,13 @@ struct memory *memory_open(uint64_t bytes)
     if (!m)
         return NULL;
     m->max = bytes < MEMORY_MIN ? MEMORY_MIN : bytes;
-    m->slots = power_of_two(m->max / BYTES_PER_SLOT);
-    m->slot = calloc(m->slots, sizeof(struct memory_entry *));
-    if (!m->slot || !ghosts_init(&m->ghosts, m->slots / 2)) {
-        free(m->slot);
+    uint64_t slots = power_of_two(m->max / BYTES_PER_SLOT);
+    if (!slots_init(&m->slots, slots) || !ghosts_init(&m->ghosts, slots / 4)) {
+        slots_release(&m->slots);
         free(m);
         return NULL;
     }
-    m->fixed = sizeof(*m) + m->slots * sizeof(*m->slot) + ghosts_bytes(&m->ghosts);
+    m->fixed = sizeof(*m) + slots_bytes(&m->slots) + ghosts_bytes(&m->ghosts);
     m->bytes = m->fixed;
     m->small_max = (m->max - m->fixed) / 10;
     list_init(&m->small);
@@ -81,19 +79,30 @@ struct memory_key memory_key(uint32_t space, struct str key)
     return (struct memory_key){space, key, h ^ (h >> 32)};
 }
 
-static struct memory_entry **slot_of(const struct memory *m, uint64_t hash)
-{
-    return &m->slot[hash & (m->slots - 1)];
-}
-
 static struct str key_of(const struct memory_entry *e)
 {
     return (struct str){e->bytes, e->key_len};
 }
 
-static bool is_key(const struct memory_entry *e, const struct memory_key *k)
+/* With many entries each line of one is a miss of the processor's cache: they had better overlap.
+ */
+static void fetch(const struct memory_entry *e)
 {
-    return e->hash == k->hash && e->space == k->space && str_eq(key_of(e), k->key);
+    enum { LINE = 64, LINES = 4 };
+    for (int i = 1; i < LINES; i++)
+        __builtin_prefetch((const char *)e + i * LINE);
+}
+
+static struct memory_entry *look_up(const struct memory *m, const struct memory_key *k)
+{
+    uint64_t at = k->hash;
+    for (struct slots_node *n; (n = slots_next(&m->slots, k->hash, &at));) {
+        struct memory_entry *e = container_of(n, struct memory_entry, node);
+        fetch(e);
+        if (n->hash == k->hash && e->space == k->space && str_eq(key_of(e), k->key))
+            return e;
+    }
+    return NULL;
 }
 
 /* --- queues --- */
@@ -111,6 +120,8 @@ static void dequeue(struct memory *m, struct memory_entry *e)
     if (e->where == QUEUE_SMALL)
         m->small_bytes -= cost(e);
     e->where = QUEUE_NONE;
+    if (m->sweep_at == &e->queue)
+        m->sweep_at = e->queue.next;
     list_remove(&e->queue);
 }
 
@@ -123,12 +134,8 @@ static void discard(struct memory *m, struct memory_entry *e)
 /* Nobody finds it any more; its memory goes with the last pin. */
 static void unlink_entry(struct memory *m, struct memory_entry *e)
 {
-    struct memory_entry **at = slot_of(m, e->hash);
-    while (*at != e)
-        at = &(*at)->chain;
-    *at = e->chain;
+    slots_remove(&m->slots, &e->node);
     dequeue(m, e);
-    m->count.entries--;
     if (!e->pins)
         discard(m, e);
 }
@@ -176,7 +183,7 @@ static bool evict_small(struct memory *m, uint64_t now, unsigned *rounds)
         e->hits = 0;
         go_round(m, e, QUEUE_MAIN);
     } else {
-        ghosts_add(&m->ghosts, e->hash, m->count.entries);
+        ghosts_add(&m->ghosts, e->node.hash, m->slots.count);
         m->count.evictions++;
         unlink_entry(m, e);
     }
@@ -201,8 +208,8 @@ static void evict_main(struct memory *m, uint64_t now, unsigned *rounds)
 static bool make_room(struct memory *m, uint64_t need, uint64_t now)
 {
     unsigned rounds = 0;
-    for (unsigned i = 0; m->bytes + need > m->max; i++) {
-        if (i == EVICT_MAX || !m->count.entries)
+    for (unsigned i = 0; m->bytes + need > m->max || m->slots.count >= slots_max(&m->slots); i++) {
+        if (i == EVICT_MAX || !m->slots.count)
             return false;
         bool small =
             !list_empty(&m->small) && (m->small_bytes > m->small_max || list_empty(&m->main));
@@ -212,23 +219,11 @@ static bool make_room(struct memory *m, uint64_t need, uint64_t now)
     return true;
 }
 
-/* With many entries each line of one is a miss of the processor's cache: they had better overlap.
- */
-static void fetch(const struct memory_entry *e)
-{
-    enum { LINE = 64, LINES = 4 };
-    for (int i = 1; e && i < LINES; i++)
-        __builtin_prefetch((const char *)e + i * LINE);
-}
-
 /* --- what the owner calls --- */
 
 struct memory_entry *memory_find(struct memory *m, const struct memory_key *k, uint64_t now)
 {
-    struct memory_entry *e = *slot_of(m, k->hash);
-    fetch(e);
-    while (e && !is_key(e, k))
-        e = e->chain;
+    struct memory_entry *e = look_up(m, k);
     if (!e || bury(m, e, now))
         return NULL;
     e->hits += e->hits < HITS_MAX;
@@ -259,7 +254,7 @@ struct memory_entry *memory_make(struct memory *m, const struct memory_key *k, s
         m->count.refused++;
         return NULL;
     }
-    *e = (struct memory_entry){.hash = k->hash,
+    *e = (struct memory_entry){.node = {k->hash},
                                .expires = expires,
                                .space = k->space,
                                .value_len = (uint32_t)value,
@@ -273,35 +268,30 @@ struct memory_entry *memory_make(struct memory *m, const struct memory_key *k, s
 
 bool memory_put(struct memory *m, struct memory_entry *e, uint64_t order)
 {
-    struct memory_key k = {e->space, key_of(e), e->hash};
+    struct memory_key k = {e->space, key_of(e), e->node.hash};
     if (memory_is_stale(m, &k, order))
         return false;
-    struct memory_entry *old = *slot_of(m, k.hash);
-    while (old && !is_key(old, &k))
-        old = old->chain;
+    struct memory_entry *old = look_up(m, &k);
     enum memory_queue where = QUEUE_SMALL;
+    if (!old && m->slots.count >= slots_max(&m->slots))
+        return false;
     if (old) { /* a new value for a known key keeps its place */
         where = (enum memory_queue)old->where;
         e->hits = old->hits;
         unlink_entry(m, old);
-    } else if (ghosts_take(&m->ghosts, k.hash, m->count.entries)) {
+    } else if (ghosts_take(&m->ghosts, k.hash, m->slots.count)) {
         where = QUEUE_MAIN;
     }
     e->order = order;
-    struct memory_entry **slot = slot_of(m, e->hash);
-    e->chain = *slot;
-    *slot = e;
+    slots_add(&m->slots, &e->node);
     enqueue(m, e, where);
-    m->count.entries++;
     return true;
 }
 
 void memory_delete(struct memory *m, const struct memory_key *k)
 {
     order_add_key(&m->order, k->hash);
-    struct memory_entry *e = *slot_of(m, k->hash);
-    while (e && !is_key(e, k))
-        e = e->chain;
+    struct memory_entry *e = look_up(m, k);
     if (e) {
         m->count.invalidated++;
         unlink_entry(m, e);
@@ -311,27 +301,30 @@ void memory_delete(struct memory *m, const struct memory_key *k)
 void memory_delete_prefix(struct memory *m, uint32_t space, struct str prefix)
 {
     order_add_prefix(&m->order, space, prefix);
-    m->sweep_left = m->slots; /* once round, from where it stands */
+    m->sweep_at = m->small.next;
 }
 
 void memory_delete_all(struct memory *m)
 {
     order_add_all(&m->order);
-    m->sweep_left = m->slots;
+    m->sweep_at = m->small.next;
 }
 
-bool memory_sweep(struct memory *m, uint32_t slots, uint64_t now)
+/* The small queue, then the main one: what moves on meanwhile is met there. */
+bool memory_sweep(struct memory *m, uint32_t entries, uint64_t now)
 {
-    if (!m->count.entries)
-        m->sweep_left = 0;
-    for (; slots && m->sweep_left; slots--, m->sweep_left--) {
-        for (struct memory_entry *e = m->slot[m->sweep_at], *next; e; e = next) {
-            next = e->chain;
-            bury(m, e, now);
+    for (; m->sweep_at && entries; entries--) {
+        struct list *at = m->sweep_at;
+        if (at == &m->small) {
+            m->sweep_at = m->main.next;
+        } else if (at == &m->main) {
+            m->sweep_at = NULL;
+        } else {
+            m->sweep_at = at->next;
+            bury(m, container_of(at, struct memory_entry, queue), now);
         }
-        m->sweep_at = (m->sweep_at + 1) & (m->slots - 1);
     }
-    return m->sweep_left > 0;
+    return m->sweep_at != NULL;
 }
 
 uint64_t memory_number(const struct memory *m)
@@ -348,49 +341,47 @@ bool memory_is_stale(const struct memory *m, const struct memory_key *k, uint64_
 void memory_count(const struct memory *m, struct memory_counters *ret)
 {
     *ret = m->count;
+    ret->entries = m->slots.count;
     ret->bytes = m->bytes;
+}
+
+static void empty(struct memory *m, struct list *queue)
+{
+    while (!list_empty(queue))
+        unlink_entry(m, container_of(queue->next, struct memory_entry, queue));
 }
 
 void memory_close(struct memory *m)
 {
-    for (uint64_t i = 0; m->count.entries && i < m->slots; i++) {
-        while (m->slot[i])
-            unlink_entry(m, m->slot[i]);
-    }
-    free(m->slot);
+    empty(m, &m->small);
+    empty(m, &m->main);
+    slots_release(&m->slots);
     ghosts_release(&m->ghosts);
     free(m);
 }
 
+/* Bytes of a queue's entries; *ret_found: how many there are, of those that look_up() finds. */
+static uint64_t add_up(const struct memory *m, const struct list *queue, enum memory_queue where,
+                       uint64_t *ret_found)
+{
+    uint64_t bytes = 0;
+    list_each (it, queue) {
+        const struct memory_entry *e = container_of(it, struct memory_entry, queue);
+        struct memory_key k = {e->space, key_of(e), e->node.hash};
+        bytes += cost(e);
+        *ret_found += e->where == where && look_up(m, &k) == e;
+    }
+    return bytes;
+}
+
 const char *memory_check(const struct memory *m)
 {
-    uint64_t small = 0, in_small = 0, in_main = 0, linked = 0;
-    list_each (it, &m->small) {
-        struct memory_entry *e = container_of(it, struct memory_entry, queue);
-        small += cost(e);
-        in_small++;
-        if (e->where != QUEUE_SMALL)
-            return "an entry of the small queue says otherwise";
-    }
-    list_each (it, &m->main) {
-        struct memory_entry *e = container_of(it, struct memory_entry, queue);
-        in_main++;
-        if (e->where != QUEUE_MAIN)
-            return "an entry of the main queue says otherwise";
-    }
-    uint64_t bytes = m->fixed;
-    for (uint64_t i = 0; i < m->slots; i++) {
-        for (struct memory_entry *e = m->slot[i]; e; e = e->chain) {
-            linked++;
-            bytes += cost(e);
-            if (slot_of(m, e->hash) != &m->slot[i])
-                return "an entry hangs in another slot than its hash says";
-        }
-    }
+    uint64_t found = 0, small = add_up(m, &m->small, QUEUE_SMALL, &found);
+    uint64_t bytes = m->fixed + small + add_up(m, &m->main, QUEUE_MAIN, &found);
     if (small != m->small_bytes)
         return "the small queue's bytes are not the sum of its entries'";
-    if (in_small + in_main != m->count.entries || linked != m->count.entries)
-        return "table and queues do not hold the same number of entries";
+    if (found != m->slots.count || !slots_check(&m->slots))
+        return "table and queues do not hold the same entries";
     if (bytes > m->bytes)
         return "there are more bytes than are counted";
     if (m->bytes > m->max)

@@ -13,15 +13,15 @@
 
 #include "base/list.h"
 #include "base/str.h"
+#include "services/cache/slots.h"
 
 enum { MEMORY_MIN = 1 << 20, MEMORY_KEY_MAX = 1024 };
 
 struct memory;
 
 struct memory_entry {
-    struct memory_entry *chain;
+    struct slots_node node;
     struct list queue;
-    uint64_t hash;
     uint64_t expires; /* ns, monotonic */
     uint64_t order;   /* no prefix up to this number concerns it */
     uint32_t space, value_len, pins;
@@ -65,15 +65,16 @@ void memory_unpin(struct memory *m, struct memory_entry *e);
 struct memory_entry *memory_make(struct memory *m, const struct memory_key *k, size_t value,
                                  uint64_t expires, uint64_t now);
 /* In place of what is there under its key.  `order`: of what it was made from, see memory_number().
- * False: its key has been invalidated since, so it is not found and lives by its pin alone. */
+ * False: its key has been invalidated since, or others took the room that memory_make() found; then
+ * it is not found and lives by its pin alone. */
 bool memory_put(struct memory *m, struct memory_entry *e, uint64_t order);
 
 void memory_delete(struct memory *m, const struct memory_key *k);
 /* Every key of the space that begins with it; at most MEMORY_KEY_MAX bytes. */
 void memory_delete_prefix(struct memory *m, uint32_t space, struct str prefix);
 void memory_delete_all(struct memory *m);
-/* Looks at the next `slots` of its table for dead entries.  True: there may be more. */
-bool memory_sweep(struct memory *m, uint32_t slots, uint64_t now);
+/* Looks at the next `entries` for dead ones.  True: there may be more. */
+bool memory_sweep(struct memory *m, uint32_t entries, uint64_t now);
 
 /* The number of the last invalidation. */
 uint64_t memory_number(const struct memory *m);
