@@ -340,7 +340,7 @@ static const char usage[] =
     "  --size BYTES         length of the text of a call (12)\n"
     "  --odd PERCENT        calls with shuffled keys, escapes and blanks (10)\n"
     "  --texts N            number of different texts, drawn at random; --size is then under 4096\n"
-    "  --hot PERCENT        how many of the draws are of the first fifth of the texts (20)\n"
+    "  --zipf X             how uneven: the n-th as often as 1/n^(X/100) says (0: all alike)\n"
     "  --tool NAME --argument NAME --prefix TEXT  what is called and what it answers\n"
     "                       (echo, message, \"Echo: \")\n"
     "  --cpus SERVER,OWN    pin the server and this program to processors\n"
@@ -368,7 +368,7 @@ static void options_read(struct options *opt, int argc, char **argv)
         {"tool", 1, NULL, 't'},      {"argument", 1, NULL, 'a'}, {"prefix", 1, NULL, 'p'},
         {"cpus", 1, NULL, 'c'},      {"patience", 1, NULL, 'P'}, {"then", 1, NULL, 'T'},
         {"script", 1, NULL, 'S'},    {"first", 1, NULL, 'F'},    {"texts", 1, NULL, 'x'},
-        {"hot", 1, NULL, 'h'},       {NULL, 0, NULL, 0}};
+        {"zipf", 1, NULL, 'z'},      {NULL, 0, NULL, 0}};
     bool warmup_given = false;
     int c;
     *opt = (struct options){
@@ -402,8 +402,8 @@ static void options_read(struct options *opt, int argc, char **argv)
         case 'x':
             opt->shape.texts = number(optarg, 10, TEXTS_MAX);
             break;
-        case 'h':
-            opt->shape.hot = number(optarg, 0, 100);
+        case 'z':
+            opt->shape.zipf = number(optarg, 0, 999) / 100.0;
             break;
         case 't':
             opt->shape.tool = optarg;

@@ -1,6 +1,7 @@
 /* bench/messages.c - requests in usual and unusual spellings, and their answers. */
 #include "messages.h"
 
+#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -152,23 +153,38 @@ static void *many(size_t count, size_t size)
     return p;
 }
 
-/* xorshift64: the same draws in every run. */
-static unsigned below(uint64_t *state, unsigned n)
+/* xorshift64, 0 to 1: the same draws in every run. */
+static double any(uint64_t *state)
 {
     *state ^= *state << 13;
     *state ^= *state >> 7;
     *state ^= *state << 17;
-    return (unsigned)((*state >> 16) % n);
+    return (double)(*state >> 11) / (double)(UINT64_C(1) << 53);
 }
 
+/* Zipf's law.  Which texts are the frequent ones is drawn, too. */
 static void draw(struct messages *m)
 {
-    unsigned fifth = m->shape.texts / 5, rest = m->shape.texts - fifth;
+    unsigned texts = m->shape.texts;
     uint64_t state = 0x9e3779b97f4a7c15;
+    double *up_to = many(texts, sizeof(*up_to)), sum = 0;
+    uint32_t *text = many(texts, sizeof(*text));
+    for (unsigned i = 0; i < texts; i++) {
+        up_to[i] = sum += pow(i + 1, -m->shape.zipf);
+        unsigned k = (unsigned)(any(&state) * (i + 1));
+        text[i] = text[k];
+        text[k] = i;
+    }
     m->drawn = many(m->shape.calls, sizeof(*m->drawn));
-    for (unsigned call = 0; call < m->shape.calls; call++)
-        m->drawn[call] =
-            below(&state, 100) < m->shape.hot ? below(&state, fifth) : fifth + below(&state, rest);
+    for (unsigned call = 0; call < m->shape.calls; call++) {
+        double x = any(&state) * sum;
+        unsigned low = 0;
+        for (unsigned n = texts; n > 1; n -= n / 2)
+            low += up_to[low + n / 2 - 1] < x ? n / 2 : 0;
+        m->drawn[call] = text[low];
+    }
+    free(up_to);
+    free(text);
     for (unsigned i = 0; i < m->count; i++)
         m->line_max =
             m->templates[i].request_len > m->line_max ? m->templates[i].request_len : m->line_max;

@@ -26,11 +26,10 @@ enum {
 struct shape {
     const char *tool, *argument, *prefix; /* borrowed for the life of the messages */
     bool modern;
-    size_t size;  /* bytes of text in a call */
-    unsigned odd; /* of 100 calls, how many are written in an unusual way */
-    unsigned
-        texts; /* how many differ, drawn at random, at most TEXTS_SIZE_MAX long; 0: the templates */
-    unsigned hot;   /* of 100 of them, how many are of the first fifth */
+    size_t size;    /* bytes of text in a call */
+    unsigned odd;   /* of 100 calls, how many are written in an unusual way */
+    unsigned texts; /* how many differ, at most TEXTS_SIZE_MAX long; 0: the templates', in turn */
+    double zipf;    /* the n-th is drawn as often as 1 / n^zipf says */
     unsigned calls; /* of the run */
 };
 

@@ -3,8 +3,8 @@
 
     python3 bench/results.py [--build build] [--rounds N] [--scale X]
 
-The calls are drawn from 100,000 texts, 90 of 100 from a fifth of them, so all but one in so many have
-been made before; the cache is too small for all of them.  In each round the tool without `cache:`
+The calls are drawn from 100,000 texts by Zipf's law with the exponent 0.99 (as YCSB draws), and the
+cache is too small for all of them.  In each round the tool without `cache:`
 runs, with it, and without again; the ratio is taken to the mean of the two, whose own ratio is the
 noise.  `hits alone`: the same with a cache that holds them all.  A run counts only when the host has
 counted its calls: without `cache:` all of them reached the plugin, with it hits and misses are all of
@@ -26,8 +26,8 @@ import report
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TARGET = 0.9        # of the calls a second without `cache:`
 TEXTS = 100_000
-HOT = 90            # of 100 calls
-SMALL, LARGE = "8MiB", "128MiB"
+ZIPF = 99           # hundredths: the exponent of YCSB's "zipfian"
+SMALL, LARGE = "16MiB", "128MiB"
 CALLS, WARMUP = 1_500_000, 500_000
 
 
@@ -59,7 +59,7 @@ class Results:
         calls, warmup = (max(int(n * self.args.scale), TEXTS) for n in (CALLS, WARMUP))
         done = subprocess.run(
             [str(self.build / "bench-load"), "--in-flight", "64", "--calls", str(calls + warmup), "--warmup", str(warmup),
-             "--texts", str(TEXTS), "--hot", str(HOT), "--then", str(self.status), *self.pin, "--",
+             "--texts", str(TEXTS), "--zipf", str(ZIPF), "--then", str(self.status), *self.pin, "--",
              str(self.build / "manifold"), "serve", "--config", str(config)], capture_output=True)
         if done.returncode != 0:
             raise SystemExit(f"bench: {done.stderr[-600:].decode(errors='replace')}")

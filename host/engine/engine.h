@@ -112,6 +112,7 @@ struct call_request {
      * never the client's. */
     struct str principal;
     uint64_t deadline; /* ns; 0: limits.timeout from now */
+    bool keyed;        /* for results.h alone */
 };
 /* All slices are borrowed until call_start() returns; the engine copies what has to wait.
  * NULL: the call ended inside (sink->done() has run).  Else the call, valid until done() or

@@ -149,8 +149,23 @@ static void refuse_for_memory(const struct message *m)
     reply_error(&m->answer, ERROR_INTERNAL, STR_NONE, "the host is out of memory for this call");
 }
 
+bool call_answer_kept(struct session *s, const struct message *m, const struct entry *en,
+                      struct call_request *rq, finish_fn *finish)
+{
+    struct results_hit hit;
+    json_ref args = rq->kind == MF_TOOL ? m->param[PARAM_ARGUMENTS] : 0;
+    rq->instance = en->instance;
+    rq->entry = en->index;
+    if (!results_find(s->host->services, rq, &s->doc, args, &hit))
+        return false;
+    struct request r = {.session = s, .answer = m->answer, .spec = en->spec, .uri = rq->uri};
+    finish(&r, &hit.outcome);
+    results_release(&hit);
+    return true;
+}
+
 void call_begin(struct session *s, const struct message *m, const struct entry *en,
-                struct call_request *rq, void (*finish)(struct request *r, const struct outcome *o))
+                struct call_request *rq, finish_fn *finish)
 {
     const struct json_doc *d = &s->doc;
     struct request *r = request_take(s);
@@ -177,8 +192,7 @@ void call_begin(struct session *s, const struct message *m, const struct entry *
     rq->sink = &sink;
     rq->user = r;
     rq->log_level = m->log_level;
-    struct ticket t = results_start(s->host->services, rq, d,
-                                    rq->kind == MF_TOOL ? m->param[PARAM_ARGUMENTS] : 0);
+    struct ticket t = results_start(s->host->services, rq);
     if (!ticket_waits(t))
         return;
     r->ticket = t;

@@ -118,6 +118,10 @@ enum {
     METHOD_ALONE = 1 << 4         /* not inside a batch */
 };
 
+struct request;
+/* Writes the answer, once. */
+typedef void finish_fn(struct request *r, const struct outcome *o);
+
 /* A request that a plugin works on.  Owned by the session's pool. */
 struct request {
     struct map_node node; /* in session.in_flight by raw id, once it is pending */
@@ -128,7 +132,7 @@ struct request {
     struct batch *batch;
     struct ticket ticket; /* none until results_start() returned one */
     const struct entry_spec *spec;
-    void (*finish)(struct request *r, const struct outcome *o);
+    finish_fn *finish;
     struct str token, uri; /* into keep */
     struct buf keep;
 };
@@ -276,11 +280,14 @@ void reply_not_found(const struct answer *a, struct str uri);
 
 /* --- call.c --- */
 
-/* Starts the call: instance, entry, kind, args and uri come from `rq`, the rest from the message.
- * `finish` writes the answer once; the request is given back after it. */
+/* Of `rq` kind, args and uri are set; the rest comes from the entry and the message.
+ *
+ * call_answer_kept() first: true where a result was kept, which is the answer.  Else, if the
+ * arguments fit, call_begin() starts the call; its request is given back after `finish`. */
+bool call_answer_kept(struct session *s, const struct message *m, const struct entry *en,
+                      struct call_request *rq, finish_fn *finish);
 void call_begin(struct session *s, const struct message *m, const struct entry *en,
-                struct call_request *rq,
-                void (*finish)(struct request *r, const struct outcome *o));
+                struct call_request *rq, finish_fn *finish);
 /* Nothing is sent for it any more.  `listening` false: neither for the batch it is part of. */
 void request_cancel(struct request *r, bool listening);
 /* Answers what every method but tools/call answers alike.  False: o is a result. */

@@ -75,6 +75,6 @@ void resources_read(struct session *s, const struct message *m)
     struct refusal over;
     if (!call_request_fits(en->instance, en->index, rq.uri.n, &over))
         reply_refusal(&m->answer, &over);
-    else
+    else if (!call_answer_kept(s, m, en, &rq, finish_resource))
         call_begin(s, m, en, &rq, finish_resource);
 }

@@ -76,6 +76,6 @@ void tools_call(struct session *s, const struct message *m)
         reply_tool_error(s, &m->answer, over.text, &over);
         return;
     }
-    if (arguments_fit(s, m, en, args))
+    if (!call_answer_kept(s, m, en, &rq, finish_tool) && arguments_fit(s, m, en, args))
         call_begin(s, m, en, &rq, finish_tool);
 }

@@ -105,25 +105,38 @@ struct cache_stamp cache_stamp_now(const struct cache_space *s)
     return (struct cache_stamp){memory_number(s->cache->memory), s->epoch, s->at};
 }
 
-enum cache_answer cache_get(struct cache_space *s, struct str key, struct cache_read *r,
-                            struct cache_value *ret)
+bool cache_find(struct cache_space *s, struct str key, struct cache_value *ret)
 {
-    struct cache *c = s->cache;
-    if (key.n <= CACHE_KEY_MAX) {
+    if (key.n > CACHE_KEY_MAX)
+        return false;
+    struct memory *m = s->cache->memory;
+    struct memory_key k = memory_key(s->id, key);
+    memory_expect(m, &k);
+    struct memory_entry *e = memory_find(m, &k, clock_ns());
+    if (!e)
+        return false;
+    memory_pin(e);
+    s->tally.memory_hits++;
+    *ret = (struct cache_value){memory_value(e), e};
+    return true;
+}
+
+enum cache_answer cache_ask(struct cache_space *s, struct str key, struct cache_read *r)
+{
+    if (key.n <= CACHE_KEY_MAX && s->cache->link) {
         struct memory_key k = memory_key(s->id, key);
-        struct memory_entry *e = memory_find(c->memory, &k, clock_ns());
-        if (e) {
-            memory_pin(e);
-            s->tally.memory_hits++;
-            *ret = (struct cache_value){memory_value(e), e};
-            return CACHE_HIT;
-        }
-        if (c->link && flight_join(s, &k, r))
+        if (flight_join(s, &k, r))
             return CACHE_ASKED;
     }
     s->tally.misses++;
     r->stamp = cache_stamp_now(s);
     return CACHE_MISS;
+}
+
+enum cache_answer cache_get(struct cache_space *s, struct str key, struct cache_read *r,
+                            struct cache_value *ret)
+{
+    return cache_find(s, key, ret) ? CACHE_HIT : cache_ask(s, key, r);
 }
 
 void cache_cancel(struct cache_read *r)

@@ -73,7 +73,10 @@ enum cache_answer {
     CACHE_MISS, /* in neither, or Redis is not to be asked now */
     CACHE_ASKED /* Redis is asked: done() runs within the spec's timeout */
 };
-/* `key` is borrowed for the call and at most CACHE_KEY_MAX bytes, else a miss. */
+/* `key` is borrowed for the call and at most CACHE_KEY_MAX bytes, else a miss.  cache_get() is
+ * cache_find(), which looks into memory alone, and where that finds nothing cache_ask(). */
+bool cache_find(struct cache_space *s, struct str key, struct cache_value *ret);
+enum cache_answer cache_ask(struct cache_space *s, struct str key, struct cache_read *r);
 enum cache_answer cache_get(struct cache_space *s, struct str key, struct cache_read *r,
                             struct cache_value *ret);
 /* The stamp of a miss that is seen now, or of a value that is made without a look at the cache. */

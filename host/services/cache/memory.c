@@ -221,6 +221,11 @@ static bool make_room(struct memory *m, uint64_t need, uint64_t now)
 
 /* --- what the owner calls --- */
 
+void memory_expect(const struct memory *m, const struct memory_key *k)
+{
+    slots_expect(&m->slots, k->hash);
+}
+
 struct memory_entry *memory_find(struct memory *m, const struct memory_key *k, uint64_t now)
 {
     struct memory_entry *e = look_up(m, k);

@@ -53,6 +53,9 @@ static inline struct str memory_value(const struct memory_entry *e)
     return (struct str){e->bytes + e->key_len, e->value_len};
 }
 
+/* memory_find() will come: the line it looks at first is on its way while the caller does something
+ * else. */
+void memory_expect(const struct memory *m, const struct memory_key *k);
 /* The living entry, or NULL.  Borrowed until anything is made, put, deleted or swept: pin it to
  * keep it longer. */
 struct memory_entry *memory_find(struct memory *m, const struct memory_key *k, uint64_t now);

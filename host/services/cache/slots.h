@@ -38,6 +38,12 @@ static inline uint64_t slots_max(const struct slots *t)
     return t->size - t->size / 8;
 }
 
+/* slots_next() will come. */
+static inline void slots_expect(const struct slots *t, uint64_t hash)
+{
+    __builtin_prefetch(&t->word[hash & (t->size - 1)]);
+}
+
 /* The next node whose hash is perhaps this one; NULL: there is none more.  *at: set to `hash`
  * before the first; the table must not change in between. */
 static inline struct slots_node *slots_next(const struct slots *t, uint64_t hash, uint64_t *at)

@@ -293,57 +293,54 @@ static struct flight *find_shared(struct results *r)
     return n ? container_of(n, struct flight, node) : NULL;
 }
 
-/* A hit is answered here; then no flight was needed but for its `read`. */
-static bool hit(struct flight *f, struct cache_space *space, const struct call_request *rq,
-                const struct cache_value *v)
-{
-    struct results *r = f->results;
-    struct outcome o;
-    struct outcome_kept kept = {.hit = true};
-    bool good = value_read(r, v->bytes, spec_of(f)->cache_ttl, &o, &kept);
-    if (good) {
-        r->count.hits++;
-        call_count_hit(rq->instance, rq->entry);
-        rq->sink->done(rq->user, &o);
-    } else {
-        cache_delete(space, key_kept(&r->key));
-        f->read.stamp = cache_stamp_now(space);
-    }
-    cache_release(space, v);
-    return good;
-}
-
-struct ticket results_start_kept(struct services *s, const struct call_request *rq,
-                                 const struct json_doc *d, json_ref args)
+bool results_find_kept(struct services *s, struct call_request *rq, const struct json_doc *d,
+                       json_ref args, struct results_hit *ret)
 {
     struct results *r = services_results(s);
     struct instance_results *own = r ? results_of(r, rq->instance) : NULL;
-    if (!own || !key_make(&r->key, rq, d, args))
-        return straight(rq);
+    rq->keyed = own && key_make(&r->key, rq, d, args);
+    if (!rq->keyed || !version_know(own, rq->instance))
+        return false;
+    key_set_version(&r->key, own->version);
+    if (!cache_find(own->space, key_kept(&r->key), &ret->value))
+        return false;
+    ret->space = own->space;
+    ret->kept = (struct outcome_kept){.hit = true};
+    uint64_t ttl = rq->instance->manifest->entry[rq->entry].cache_ttl;
+    if (value_read(r, ret->value.bytes, ttl, &ret->outcome, &ret->kept)) {
+        r->count.hits++;
+        call_count_hit(rq->instance, rq->entry);
+        return true;
+    }
+    cache_release(own->space, &ret->value);
+    cache_delete(own->space, key_kept(&r->key)); /* what is not a result must not stay */
+    return false;
+}
+
+void results_release(const struct results_hit *hit)
+{
+    cache_release(hit->space, &hit->value);
+}
+
+struct ticket results_start_kept(struct services *s, const struct call_request *rq)
+{
+    struct results *r = services_results(s);
+    struct instance_results *own = results_of(r, rq->instance);
     struct flight *f = find_shared(r);
     if (f)
         return join(f, rq);
     f = flight_take(r);
-    if (!f)
+    if (!f || buf_str(&f->key, buf_view(&r->key))) {
+        if (f)
+            flight_give(f);
         return straight(rq);
+    }
     flight_begin(f, rq);
     enum cache_answer found = CACHE_MISS;
-    struct cache_value v;
-    if (version_know(own, rq->instance)) {
-        key_set_version(&r->key, own->version);
-        found = cache_get(own->space, key_kept(&r->key), &f->read, &v);
-    } else {
+    if (version_know(own, rq->instance))
+        found = cache_ask(own->space, key_kept(&r->key), &f->read);
+    else
         f->read.stamp = cache_stamp_now(own->space);
-    }
-    if (found == CACHE_HIT && hit(f, own->space, rq, &v)) {
-        flight_end(f);
-        return none;
-    }
-    if (buf_str(&f->key, buf_view(&r->key))) {
-        cache_cancel(&f->read);
-        flight_end(f);
-        return straight(rq);
-    }
     wait_begin(&f->first, f, rq, false);
     return found == CACHE_ASKED ? wait_for_cache(f, rq) : run(f, rq);
 }

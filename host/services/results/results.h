@@ -1,9 +1,10 @@
 /* host/services/results/results.h - results of tools and resources with `cache:` are kept, and
  * equal calls in flight share one run.
  *
- * It stands between the protocol and the engine, with the engine's own contract: results_start()
- * instead of call_start(), once the arguments are valid; results_cancel() instead of call_cancel().
- * What is not to be kept goes straight on.
+ * It stands between the protocol and the engine: results_find() first, and where it finds nothing
+ * and the arguments are valid, with the engine's own contract, results_start() instead of
+ * call_start() and results_cancel() instead of call_cancel().  What is not to be kept goes straight
+ * on.
  *
  * Equal are requests to the same instance and entry with the same arguments (canonical, see
  * json/canonical.h) or URI, and, unless `scope: public`, of the same principal.  _meta does not
@@ -19,6 +20,7 @@
 
 #include "engine/instance.h"
 #include "json/reader.h"
+#include "services/cache/cache.h"
 
 enum {
     RESULTS_VALUE_MAX = 1 << 20, /* bytes of a result that is kept                         */
@@ -39,19 +41,40 @@ static inline bool ticket_waits(struct ticket t)
     return t.call || t.wait;
 }
 
-/* results_start() of an entry with `cache:`. */
-struct ticket results_start_kept(struct services *s, const struct call_request *rq,
-                                 const struct json_doc *d, json_ref args);
+/* A kept result, as it lies in the cache. */
+struct results_hit {
+    struct outcome outcome;
+    struct outcome_kept kept; /* of the outcome */
+    struct cache_value value; /* private, as is `space` */
+    struct cache_space *space;
+};
 
-/* As call_start(): no ticket when it ended inside.  `args` of `d`: what rq->args is the text of; 0
- * or null: no arguments.  Not looked at for resources.  An entry without `cache:` pays for this
- * one branch. */
-static inline struct ticket results_start(struct services *s, const struct call_request *rq,
-                                          const struct json_doc *d, json_ref args)
+/* What results_find() and results_start() do for an entry with `cache:`. */
+bool results_find_kept(struct services *s, struct call_request *rq, const struct json_doc *d,
+                       json_ref args, struct results_hit *ret);
+struct ticket results_start_kept(struct services *s, const struct call_request *rq);
+
+/* Is a result kept, in memory?  Then it is counted, and is to be answered with and given back by
+ * results_release().  It needs nothing of rq->sink, and the arguments need not be valid: they are
+ * those of a request that was.
+ * `args` of `d`: what rq->args is the text of; 0 or null: no arguments.  Not looked at for
+ * resources.  An entry without `cache:` pays for one branch here and one in results_start(). */
+static inline bool results_find(struct services *s, struct call_request *rq,
+                                const struct json_doc *d, json_ref args, struct results_hit *ret)
 {
-    const struct entry_spec *spec = &rq->instance->manifest->entry[rq->entry];
-    if (spec->cached && (rq->kind == MF_TOOL || rq->kind == MF_RESOURCE))
-        return results_start_kept(s, rq, d, args);
+    rq->keyed = false;
+    return rq->instance->manifest->entry[rq->entry].cached &&
+           (rq->kind == MF_TOOL || rq->kind == MF_RESOURCE) &&
+           results_find_kept(s, rq, d, args, ret);
+}
+void results_release(const struct results_hit *hit);
+
+/* As call_start(): no ticket when it ended inside.  Of a request for which results_find() has found
+ * nothing, and the last it was asked about. */
+static inline struct ticket results_start(struct services *s, const struct call_request *rq)
+{
+    if (rq->keyed)
+        return results_start_kept(s, rq);
     return (struct ticket){.call = call_start(rq->instance->engine, rq)};
 }
 /* As call_cancel().  A run goes on as long as one request waits for it. */
