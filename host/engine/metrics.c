@@ -47,7 +47,7 @@ void call_count_hit(struct instance *in, uint32_t entry)
 {
     metrics_of(in, entry)->count.hits++;
     if (!protection_off("metrics"))
-        window_count(&in->engine->window, clock_coarse_ns(), false);
+        window_count(&in->engine->window, uv_now(in->engine->loop) * 1000000, false);
 }
 
 void call_count_miss(struct instance *in, uint32_t entry)

@@ -136,8 +136,38 @@ static void write_sorted(struct buf *b, const struct json_doc *d, json_ref objec
         free(key);
 }
 
+/* No zeros at either end. */
+static bool is_plain_integer(const struct json_doc *d, json_ref n)
+{
+    struct str text = json_raw(d, n);
+    return (d->node[n].flags & JSON_INTEGER) && text.p[text.n - 1] != '0';
+}
+
+/* Most objects that clients send are flat and stand in the canonical form: then the sum of the
+ * parts is the whole. */
+static bool is_canonical(const struct json_doc *d, json_ref object)
+{
+    size_t sum = 2;
+    json_ref before = 0;
+    json_each_member (d, object, k) {
+        enum json_type type = json_type(d, k + 1);
+        if (type == JSON_OBJECT || type == JSON_ARRAY ||
+            ((d->node[k].flags | d->node[k + 1].flags) & JSON_ESCAPED) ||
+            (type == JSON_NUMBER && !is_plain_integer(d, k + 1)) ||
+            (before && order_keys(d, before, k) > 0))
+            return false;
+        sum += d->node[k].len + 1 + d->node[k + 1].len + (before != 0);
+        before = k;
+    }
+    return sum == d->node[object].len;
+}
+
 static void write_object(struct buf *b, const struct json_doc *d, json_ref n)
 {
+    if (is_canonical(d, n)) {
+        buf_str(b, json_raw(d, n));
+        return;
+    }
     buf_byte(b, '{');
     if (in_order(d, n)) {
         json_each_member (d, n, k)
@@ -165,14 +195,12 @@ int json_write_canonical(struct buf *b, const struct json_doc *d, json_ref n)
     if (b->failed)
         return b->failed;
     switch (json_type(d, n)) {
-    case JSON_NUMBER: {
-        struct str text = json_raw(d, n);
-        if ((d->node[n].flags & JSON_INTEGER) && text.p[text.n - 1] != '0')
-            buf_str(b, text); /* no zeros at either end: as it stands */
+    case JSON_NUMBER:
+        if (is_plain_integer(d, n))
+            buf_str(b, json_raw(d, n));
         else
-            write_number(b, text);
+            write_number(b, json_raw(d, n));
         break;
-    }
     case JSON_STRING:
         write_text(b, d, n);
         break;

@@ -122,7 +122,7 @@ START_TEST(a_prefix_is_dead_at_once_and_swept_in_time)
     unsigned steps = 1;
     while (memory_sweep(m, 64, now))
         steps++;
-    ck_assert_uint_eq(steps, MEMORY_MIN / 256 / 64);
+    ck_assert_uint_le(steps, 1000 / 64 + 1); /* each entry once */
     ck_assert_uint_eq(count().entries, 501);
     ck_assert(has(1, "odd:1", "new"));
     ck_assert(has(1, "even:2", "v"));

@@ -12,6 +12,7 @@
 #include "engine/internal.h"
 #include "services/cache/internal.h"
 #include "services/cache/order.h"
+#include "services/cache/memory.h"
 #include "services/results/internal.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -392,28 +393,29 @@ static void start(void)
     t.redis = any(3) == 0;
     t.asked = NULL;
     t.answers = 0;
-    q->run = shared ? shared : t.kept[key] ? NULL : r;
+    q->run = t.kept[key] ? NULL : shared ? shared : r;
     if (q->run)
         q->run->waits++;
-    if (!shared && t.kept[key]) {
+    if (t.kept[key]) {
         t.expect = t.kept[key];
         t.end = CALL_DONE;
     }
     q->ticket = ask(q);
     t.starting = NULL;
-    if (!shared && t.kept[key] && (t.asked || r->state != NONE)) {
+    if (t.kept[key] && (t.asked || r->state != NONE || q->live)) {
         MUST(in_doubt(t.kept_at[key]));
         t.kept[key] = 0;
-        q->run = q->live ? r : NULL;
-        r->waits = q->live;
+        q->run = !q->live ? NULL : shared ? shared : r;
+        if (q->run)
+            q->run->waits++;
         t.forgotten++;
     }
-    if (shared) {
-        MUST(q->ticket.wait && t.answers == 0 && r->state == NONE && !t.asked);
-        t.count.shared++;
-    } else if (t.kept[key]) {
+    if (t.kept[key]) {
         MUST(!ticket_waits(q->ticket) && t.answers == 1 && r->state == NONE);
         t.count.hits++;
+    } else if (shared) {
+        MUST(q->ticket.wait && t.answers == 0 && r->state == NONE && !t.asked);
+        t.count.shared++;
     } else if (t.redis) {
         MUST(q->ticket.wait && t.asked == r && r->state == NONE && r->read);
         r->state = ASKING;
@@ -431,11 +433,11 @@ static struct str foreign(uint64_t number)
 {
     static char space[200];
     memset(space, 0, VALUE_HEAD);
-    memcpy(space, "mfr1otherone", 12);
-    space[28] = '[';
+    memcpy(space, "mfr2", 4);
+    space[12] = '[';
     int n = snprintf(space + VALUE_HEAD, sizeof(space) - VALUE_HEAD,
                      "{\"type\":\"text\",\"text\":\"%" PRIu64 "\"}]", number);
-    space[20] = (char)(n - 1);
+    space[4] = (char)(n - 1);
     return (struct str){space, VALUE_HEAD + (size_t)n};
 }
 
@@ -460,12 +462,14 @@ static void redis_answers(void)
         return;
     struct cache_read *read = r->read;
     struct flight *f = container_of(read, struct flight, read);
+    struct memory_entry e;
     uint64_t what = r->dropped ? 2 : any(3); /* the cache gives nothing out that was dropped */
     unsigned waits = r->waits;
     r->read = NULL;
     t.answers = 0;
     if (what == 0) {
-        struct cache_value v = {.bytes = foreign(t.expect = ++t.numbers)};
+        struct cache_value v = {
+            .bytes = foreign(t.expect = ++t.numbers), .foreign = true, .entry = &e};
         t.end = CALL_DONE;
         read->done(read, &v);
         MUST(t.answers == waits && r->waits == 0);
@@ -476,7 +480,7 @@ static void redis_answers(void)
     }
     t.starting = r;
     if (what == 1) {
-        struct cache_value v = {.bytes = foreign(1)};
+        struct cache_value v = {.bytes = foreign(1), .foreign = true, .entry = &e};
         v.bytes.n -= 1;
         delete_key(r);
         t.garbage++;

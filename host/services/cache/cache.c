@@ -112,12 +112,13 @@ bool cache_find(struct cache_space *s, struct str key, struct cache_value *ret)
     struct memory *m = s->cache->memory;
     struct memory_key k = memory_key(s->id, key);
     memory_expect(m, &k);
-    struct memory_entry *e = memory_find(m, &k, clock_ns());
+    uint64_t now = clock_ns();
+    struct memory_entry *e = memory_find(m, &k, now);
     if (!e)
         return false;
     memory_pin(e);
     s->tally.memory_hits++;
-    *ret = (struct cache_value){memory_value(e), e};
+    *ret = cache_value_of(e, now);
     return true;
 }
 
@@ -145,6 +146,11 @@ void cache_cancel(struct cache_read *r)
         return;
     r->flight = NULL;
     list_remove(&r->waiting);
+}
+
+void cache_vouch(const struct cache_value *v)
+{
+    v->entry->foreign = false;
 }
 
 void cache_keep(struct cache_space *s, const struct cache_value *v)

@@ -45,6 +45,8 @@ struct cache_space *cache_space(struct cache *c, enum cache_use use, struct str 
  * the key in the meantime, and count against the memory until then. */
 struct cache_value {
     struct str bytes;
+    uint64_t left;              /* ns, until its time is over */
+    bool foreign;               /* it came from Redis, and nobody has vouched for it */
     struct memory_entry *entry; /* private */
 };
 
@@ -83,6 +85,8 @@ enum cache_answer cache_get(struct cache_space *s, struct str key, struct cache_
 struct cache_stamp cache_stamp_now(const struct cache_space *s);
 /* done() will not run.  A read that is not on its way: nothing. */
 void cache_cancel(struct cache_read *r);
+/* Its user has looked at the bytes, and they are as this host itself would write them. */
+void cache_vouch(const struct cache_value *v);
 /* One more cache_release() is needed for it. */
 void cache_keep(struct cache_space *s, const struct cache_value *v);
 void cache_release(struct cache_space *s, const struct cache_value *v);

@@ -51,6 +51,7 @@ static void answer(struct cache_flight *f, struct memory_entry *e)
 {
     struct cache_space *s = f->space;
     struct cache *c = s->cache;
+    uint64_t now = clock_ns();
     f->answered = true;
     map_remove(&c->flights, &f->in_cache);
     for (struct list *it; (it = list_pop(&f->readers));) {
@@ -58,7 +59,7 @@ static void answer(struct cache_flight *f, struct memory_entry *e)
         r->flight = NULL;
         *(e ? &s->tally.redis_hits : &s->tally.misses) += 1;
         if (e) {
-            struct cache_value v = {memory_value(e), e};
+            struct cache_value v = cache_value_of(e, now);
             r->done(r, &v);
         } else {
             r->stamp = cache_stamp_now(s);
@@ -93,6 +94,7 @@ static struct memory_entry *take_value(struct cache_flight *f, struct str log, s
         return NULL;
     if (v.bytes.n)
         memcpy(e->bytes + e->key_len, v.bytes.p, v.bytes.n);
+    e->foreign = true;
     if (memory_put(m, e, f->order))
         return e;
     memory_unpin(m, e); /* invalidated while it was on its way */

@@ -89,6 +89,13 @@ void cache_sweep(struct cache *c);
 /* NULL: nobody has asked for it. */
 struct cache_space *cache_find_space(struct cache *c, enum cache_use use, struct str instance);
 
+/* `now` ns. */
+static inline struct cache_value cache_value_of(struct memory_entry *e, uint64_t now)
+{
+    return (struct cache_value){memory_value(e), e->expires > now ? e->expires - now : 0,
+                                e->foreign, e};
+}
+
 /* --- flight.c --- */
 
 /* False: Redis is not to be asked now. */

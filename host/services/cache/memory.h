@@ -26,9 +26,10 @@ struct memory_entry {
     uint64_t order;   /* no prefix up to this number concerns it */
     uint32_t space, value_len, pins;
     uint16_t key_len;
-    uint8_t where; /* enum memory_queue */
-    uint8_t hits;  /* since it came into its queue, at most 3 */
-    char bytes[];  /* key, value */
+    uint8_t where : 4; /* enum memory_queue */
+    uint8_t hits : 4;  /* since it came into its queue, at most 3 */
+    uint8_t foreign;   /* other hosts may have written it, and nobody here has looked at it yet */
+    char bytes[];      /* key, value */
 };
 
 /* A key with its hash, so that it is made once. */

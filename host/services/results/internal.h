@@ -59,12 +59,13 @@ bool version_know(struct instance_results *own, const struct instance *in);
 
 /* --- a result as the cache keeps it --- */
 
-enum { VALUE_HEAD = 29, VALUE_PIECES = 4 };
+enum { VALUE_HEAD = 13, VALUE_PIECES = 4 };
 /* 0, or the error of cache_set(). */
-int value_keep(struct results *r, struct cache_space *space, const struct buf *key,
-               const struct outcome *o, uint64_t ttl, const struct cache_stamp *since);
-/* False: it is none of ours, or damaged.  `ttl`: ns, of the entry.  The outcome borrows `bytes`. */
-bool value_read(struct results *r, struct str bytes, uint64_t ttl, struct outcome *o,
+int value_keep(struct cache_space *space, const struct buf *key, const struct outcome *o,
+               uint64_t ttl, const struct cache_stamp *since);
+/* False: it is none of ours, or damaged.  `ttl`: ns, of the entry.  The outcome borrows the value's
+ * bytes. */
+bool value_read(struct results *r, const struct cache_value *v, uint64_t ttl, struct outcome *o,
                 struct outcome_kept *kept);
 
 /* --- runs and waits --- */
@@ -109,7 +110,6 @@ struct results {
     uint32_t pooled;
     struct buf key;      /* of the request that is being looked at */
     struct json_doc doc; /* what other hosts wrote */
-    char self[8];        /* of this process: who wrote a value */
     struct results_counters count;
     void (*closed)(void *arg);
     void *closed_arg;

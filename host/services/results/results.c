@@ -116,7 +116,7 @@ static void keep(struct flight *f, const struct outcome *o)
         !version_know(own, f->instance))
         return;
     key_set_version(&f->key, own->version);
-    value_keep(f->results, own->space, &f->key, o, spec_of(f)->cache_ttl, &f->read.stamp);
+    value_keep(own->space, &f->key, o, spec_of(f)->cache_ttl, &f->read.stamp);
 }
 
 static void on_done(void *user, const struct outcome *o)
@@ -182,7 +182,7 @@ static bool answer_kept(struct flight *f, const struct cache_value *v)
 {
     struct outcome o;
     struct outcome_kept kept = {.hit = true};
-    if (!value_read(f->results, v->bytes, spec_of(f)->cache_ttl, &o, &kept))
+    if (!value_read(f->results, v, spec_of(f)->cache_ttl, &o, &kept))
         return false;
     f->results->count.hits += f->wait_count;
     answer_all(f, &o, kept);
@@ -307,7 +307,7 @@ bool results_find_kept(struct services *s, struct call_request *rq, const struct
     ret->space = own->space;
     ret->kept = (struct outcome_kept){.hit = true};
     uint64_t ttl = rq->instance->manifest->entry[rq->entry].cache_ttl;
-    if (value_read(r, ret->value.bytes, ttl, &ret->outcome, &ret->kept)) {
+    if (value_read(r, &ret->value, ttl, &ret->outcome, &ret->kept)) {
         r->count.hits++;
         call_count_hit(rq->instance, rq->entry);
         return true;
@@ -440,7 +440,6 @@ struct results *results_new(struct services *s, uint32_t waits)
     list_init(&r->deadlines);
     list_init(&r->pool);
     buf_init(&r->key, key_max());
-    arc4random_buf(r->self, sizeof(r->self));
     uv_timer_init(s->loop, &r->timer);
     return r;
 }
