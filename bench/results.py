@@ -27,7 +27,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 TARGET = 0.9        # of the calls a second without `cache:`
 TEXTS = 100_000
 ZIPF = 99           # hundredths: the exponent of YCSB's "zipfian"
-SMALL, LARGE = "16MiB", "128MiB"
+SMALL, LARGE = "16MiB", "32MiB"
 CALLS, WARMUP = 1_500_000, 500_000
 
 
