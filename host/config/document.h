@@ -8,7 +8,7 @@
  * aliases, tags, merge keys, duplicate keys and several documents are errors.
  * At most 256 KiB, 32 levels and 20,000 nodes: libyaml is quadratic in nesting,
  * so the levels are counted as its events come in.  A NUL inside a key or string is an error.
- * (Sources: YAML 1.2.2 chapter 10.3; security.md decision 7.) */
+ * (Sources: YAML 1.2.2 chapter 10.3; docs/internals/config.md.) */
 #ifndef MANIFOLD_CONFIG_DOCUMENT_H
 #define MANIFOLD_CONFIG_DOCUMENT_H
 

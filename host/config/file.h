@@ -3,7 +3,7 @@
  * A file that somebody else may write is somebody else's configuration: its
  * owner must be root or the user of this process, and neither group nor world
  * may write to it, but for the user's private group (the group whose number is
- * the owner's, as Debian makes them).  (security.md T4; sshd's StrictModes) */
+ * the owner's, as Debian makes them).  (docs/operators.md, Owners and modes; sshd's StrictModes) */
 #ifndef MANIFOLD_CONFIG_FILE_H
 #define MANIFOLD_CONFIG_FILE_H
 

@@ -1,10 +1,10 @@
 /* host/config/hidden.h - characters that a model reads and a person does not see.
  *
  * A description with them may say one thing to its reviewer and another to the model (tool
- * poisoning, security.md T1): control characters, overrides of the writing direction, characters
- * without width, Unicode tags, variation selectors in a row.  What scripts and emoji need stays
- * allowed: line feed and tab, and single joiners, direction marks and variation selectors beside a
- * character that is not ASCII. */
+ * poisoning; docs/internals/grants.md): control characters, overrides of the writing direction,
+ * characters without width, Unicode tags, variation selectors in a row.  What scripts and emoji
+ * need stays allowed: line feed and tab, and single joiners, direction marks and variation
+ * selectors beside a character that is not ASCII. */
 #ifndef MANIFOLD_CONFIG_HIDDEN_H
 #define MANIFOLD_CONFIG_HIDDEN_H
 

@@ -1,7 +1,7 @@
 /* host/config/manifest.h - one plugin instance as its manifest and the host config declare it.
  *
  * manifest_read() validates the file against manifests/manifest.schema.json
- * (built in), then resolves every value in the order of manifest.md: built-in,
+ * (built in), then resolves every value in the order of docs/operators.md: built-in,
  * defaults, manifest, plugins.NAME, --set; cut to the ceilings with a warning.
  *
  * Owner: the caller; immutable afterwards, so a generation may share it with

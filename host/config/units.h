@@ -1,4 +1,5 @@
-/* host/config/units.h - durations, sizes and rates as manifest.md writes them. */
+/* host/config/units.h - durations, sizes and rates as manifests write them.
+ * (docs/authors.md, The manifest) */
 #ifndef MANIFOLD_CONFIG_UNITS_H
 #define MANIFOLD_CONFIG_UNITS_H
 

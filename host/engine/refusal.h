@@ -1,5 +1,5 @@
 /* host/engine/refusal.h - why a call was not run to its end: one table for both transports.
- * (manifest.md, "What a refused call looks like on the wire") */
+ * (docs/operators.md, Limits, and what a client sees) */
 #ifndef MANIFOLD_ENGINE_REFUSAL_H
 #define MANIFOLD_ENGINE_REFUSAL_H
 

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 
 /* Buffers that free slots may keep for the next call: page faults of fresh
- * memory cost more than the copying (performance.md), but idle memory counts. */
+ * memory cost more than the copying, but idle memory counts.
+ * (docs/internals/engine.md, Slots) */
 enum { KEEP_SMALL = 2048, KEEP_TOTAL = 3 * 1024 * 1024 };
 
 static bool table_grow(struct engine *en)

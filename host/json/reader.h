@@ -52,7 +52,8 @@ struct json_limits {
     bool duplicates; /* true: duplicate keys are accepted (the first one is found) */
 };
 
-/* 4 MiB, depth 64, 100,000 nodes, duplicates refused: limits of manifest.md. */
+/* 4 MiB, depth 64, 100,000 nodes, duplicates refused: `limits` of the host config.
+ * (docs/operators.md, Limits) */
 extern const struct json_limits json_limits_default;
 
 struct json_doc {

@@ -1,5 +1,5 @@
-/* What older revisions can't say, said in what they can (protocol.md 2.2).  Only the answers of
- * clients that need it are read again. */
+/* What older revisions can't say, said in what they can (docs/internals/protocol.md).  Only the
+ * answers of clients that need it are read again. */
 #include "mcp/internal.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
-/* From a message's bytes to its method: envelope, era, dispatch (protocol.md 3.1). */
+/* From a message's bytes to its method: envelope, era, dispatch.
+ * (docs/internals/protocol.md; MCP 2026-07-28 basic/versioning.mdx) */
 #include "mcp/internal.h"
 
 #include "json/idscan.h"
@@ -132,7 +133,7 @@ static void refuse_method(const struct message *m, struct str name)
                 STR_FMT(name), revision_name[m->answer.revision].p);
 }
 
-/* The rules of protocol.md 3.1 in order.  NULL: answered. */
+/* The rules of docs/internals/protocol.md, Era, in order.  NULL: answered. */
 static const struct method *era_decide(struct session *s, struct message *m, struct str name)
 {
     const struct method *method = method_find(name);

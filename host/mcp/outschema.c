@@ -1,5 +1,6 @@
 /* Output schemas and structured results that are no objects, for the revisions that allow only
- * objects: both go out as {"result": ...} (protocol.md 2.2; the TypeScript SDK does the same). */
+ * objects: both go out as {"result": ...} (docs/internals/protocol.md; the TypeScript SDK does the
+ * same). */
 #include "mcp/internal.h"
 
 #include <errno.h>

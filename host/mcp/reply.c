@@ -136,7 +136,7 @@ static struct str whole(const struct buf *b)
     return b->failed ? STR_NONE : buf_view(b);
 }
 
-/* {"reason":"queue","limit":"limits.queue","retryAfterMs":1000} (manifest.md) */
+/* {"reason":"queue","limit":"limits.queue","retryAfterMs":1000} (docs/operators.md, Limits) */
 static void write_refusal(const struct refusal *r, struct buf *b)
 {
     const char *limit = refusal_limit(r->reason);

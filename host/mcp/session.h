@@ -2,7 +2,7 @@
  *
  * A transport hands over one complete message at a time and gets bytes back
  * through a stream.  The session never blocks and never closes the transport.
- * (protocol.md 3.1; MCP 2026-07-28 basic/versioning.mdx; 2025-11-25 basic/lifecycle.mdx)
+ * (docs/internals/protocol.md; MCP 2026-07-28 basic/versioning.mdx; 2025-11-25 basic/lifecycle.mdx)
  * Loop thread. */
 #ifndef MANIFOLD_MCP_SESSION_H
 #define MANIFOLD_MCP_SESSION_H

@@ -246,7 +246,7 @@ int library_load(struct library *lib, const mf_plugin **ret, struct err *e)
         return err_set(e, -EINVAL, "%s has not been probed yet", lib->name);
     if (lib->state == LIBRARY_PROBED) {
         struct err why;
-        /* The handle is not kept: nothing is ever closed (plugin-abi.md, Loading 6). */
+        /* The handle is not kept: nothing is ever closed (docs/internals/loading.md). */
         void *handle = dlopen(lib->copy.path, RTLD_NOW | RTLD_LOCAL);
         lib->descriptor = handle ? dlsym(handle, "manifold_plugin_v1") : NULL;
         if (!lib->descriptor) {

@@ -8,7 +8,7 @@
  *   library_load()    maps it into this process (RTLD_NOW | RTLD_LOCAL).
  *
  * Libraries are kept by content hash: equal bytes share one copy, one probe and
- * one mapping, and are never unmapped in 1.0 (plugin-abi.md, Loading 6).  So a
+ * one mapping, and are never unmapped in 1.0 (docs/internals/loading.md).  So a
  * struct library is owned by this module and lives until the process ends.
  * Thread: the loop, except library_stage(), which any one thread may run. */
 #ifndef MANIFOLD_PLUGIN_LIBRARY_H

@@ -14,7 +14,7 @@ enum { LIBRARY_HASH = 32, LIBRARY_MAX_BYTES = 256 << 20 };
 /* The bytes of one library where nobody can change them any more. */
 struct sealed_copy {
     int fd;     /* owned; at least 10, close-on-exec, open for ever: glibc knows a mapping by the
-                   name /proc/self/fd/N, so N must never be reused (plugin-abi.md, fact 2) */
+                   name /proc/self/fd/N, so N must never be reused (docs/internals/loading.md) */
     char *path; /* owned; what dlopen() is given */
     unsigned char hash[LIBRARY_HASH];
     struct stat source; /* of the file it was made from */

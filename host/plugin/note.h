@@ -1,5 +1,5 @@
 /* host/plugin/note.h - the ELF note "Manifold", read from the file before it is mapped.
- * (System V gABI, chapter 5, note section; plugin-abi.md "Entry".) */
+ * (System V gABI, chapter 5, note section; docs/internals/loading.md.) */
 #ifndef MANIFOLD_PLUGIN_NOTE_H
 #define MANIFOLD_PLUGIN_NOTE_H
 

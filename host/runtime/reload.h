@@ -4,7 +4,7 @@
  * A builder thread reads the settings, the manifests and the libraries of plugins that are loaded;
  * what changed and was loaded is probed and opened, and then one pass on the loop puts catalogue,
  * instances and settings in place.  Whatever is broken leaves that plugin's generation serving.
- * (architecture.md, Reload)  Loop thread. */
+ * (docs/internals/reload.md)  Loop thread. */
 #ifndef MANIFOLD_RUNTIME_RELOAD_H
 #define MANIFOLD_RUNTIME_RELOAD_H
 

@@ -14,8 +14,8 @@ struct sleeper;
 /* NULL: no memory.  `host` must outlive it. */
 struct sleeper *sleeper_new(const mf_host *host);
 
-/* Reports progress ten times in `ms` milliseconds, then answers "Slept <ms> ms" and
- * finishes the call, from the thread.  0; -EBUSY: SLEEPER_MAX sleep already; another
+/* Reports progress nine times (fewer below 10 ms) in `ms` milliseconds, then answers "Slept <ms>
+ * ms" and finishes the call, from the thread.  0; -EBUSY: SLEEPER_MAX sleep already; another
  * negative errno: no memory or no thread.  Then the call is still the caller's. */
 int sleeper_add(struct sleeper *s, mf_call call, uint32_t ms);
 

@@ -9,7 +9,8 @@ In docs/**/*.md, README.md and CONTRIBUTING.md:
   ```c test_X.c   a unit test: linked with X.c and the mock host, and run
   ```yaml X.yaml  the manifest of X.c, or manifold.yaml, a host config whose sources hold them
   `dir/file.c`    a path of this tree: must exist (`*` matches)
-With MANIFOLD, the program, the plugins go through `manifold check`, as does the host config."""
+With MANIFOLD, the program, the plugins go through `manifold check`, as does the host config.
+docs/internals/testing.md names every control of host/, and no other in its table."""
 import os
 import pathlib
 import re
@@ -20,6 +21,7 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"^```(c|yaml)(?: +(\S+))? *\n(.*?)^```", re.M | re.S)
 PATH = re.compile(r"`((?:host|sdk|tests|manifests|plugins|docs|bench|cmake)/[\w./*-]+)`")
+CONTROL = re.compile(r'protection_off\("(\w+)"')
 PRELUDE = "#include <manifold/json.h>\n#include <manifold/mock.h>\n#include <assert.h>\n#include <pthread.h>\n"
 CC = [os.environ.get("CC", "cc"), "-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror",
       "-I", f"{ROOT}/sdk/include", "-I", f"{ROOT}/sdk/mock"]
@@ -74,7 +76,19 @@ def check(files, manifold, work):
     return failures, blocks, paths
 
 
+def controls(page, sources):
+    """Sentences about controls that page.md leaves out, or has in its table and the sources have not."""
+    there = {name for s in sources for name in CONTROL.findall(s)}
+    return [*(f"testing.md: the control {name} of host/ is missing" for name in sorted(there)
+              if f"`{name}`" not in page),
+            *(f"testing.md: host/ has no control {name}" for name in re.findall(r"^\| `(\w+)` \|", page, re.M)
+              if name not in there)]
+
+
 def self_test():
+    one = ['if (protection_off("one"))']
+    if controls("| `one` | |", one) or not controls("| one | |", one) or not controls("`one`\n| `two` | |", one):
+        sys.exit("samples: does not notice a control that is missing, or not there any more")
     bad = {"```c\nint f(void) { return nothing; }\n```\n": "a fragment that does not compile",
            "```c x.c\n#include <manifold/plugin.h>\nint f(void);\nint f(void) { int unused; return 1; }\n```\n": "a warning",
            "```c x.c\nint x(void);\nint x(void) { return 1; }\n```\n```c test_x.c\nint main(void) { return 1; }\n```\n":
@@ -97,6 +111,8 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as d:
         found, samples, named = check(
             pages, pathlib.Path(arguments[0]).resolve() if arguments else None, pathlib.Path(d))
+    found += controls((ROOT / "docs/internals/testing.md").read_text(),
+                      [f.read_text() for f in sorted((ROOT / "host").rglob("*.c"))])
     print("".join(f"{f}\n" for f in found), end="")
     print(f"samples: {samples} blocks and {named} paths on {len(pages)} pages, {len(found)} untrue")
     sys.exit(1 if found else 0)

@@ -586,7 +586,7 @@ class Rights(unittest.TestCase):
                     self.assertIn("does not cover " + words, a["why"])
             self.assertEqual(len(s.requests), 2)
 
-    # Every way to write an address that is not public, security.md section 3, row fetch.
+    # Every way to write an address that is not public: docs/internals/http.md.
     LOOPBACK = ["127.0.0.1", "127.1", "127.0.1", "0x7f.0.0.1", "0x7f000001", "0x7f.1", "2130706433", "0177.0.0.1",
                 "0177.0.0.01", "127.0.0.2", "0.0.0.0", "0", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]",
                 "[0:0:0:0:0:ffff:7f00:0001]", "localhost", "LOCALHOST", "a.localhost",

@@ -69,7 +69,7 @@ class Case(unittest.TestCase):
 
 
 class Dispatch(Case):
-    """The rules of protocol.md 3.1, message by message."""
+    """The rules of docs/internals/protocol.md, message by message."""
 
     def test_modern_first_line(self):
         for method in ("tools/list", "server/discover"):
@@ -421,7 +421,7 @@ class Lists(Case):
                 self.assertNotIn("complete", e)
 
     def test_older_revisions_get_what_they_know(self):
-        """protocol.md 2.2: a member appears from the revision on that defines it."""
+        """schema.ts of each revision: a member appears from the revision on that defines it."""
         since = {"annotations": "2025-03-26", "title": "2025-06-18", "outputSchema": "2025-06-18",
                  "_meta": "2025-06-18", "icons": "2025-11-25"}
         with Files() as f:
@@ -823,7 +823,7 @@ class Batches(Case):
 
 
 class Refusals(Case):
-    """manifest.md, "What a refused call looks like on the wire"."""
+    """docs/operators.md, Limits, and what a client sees."""
 
     def refused(self, result, reason, limit, *texts):
         self.assertTrue(result["isError"])

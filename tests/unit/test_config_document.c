@@ -199,7 +199,7 @@ START_TEST(limits_are_exact)
 }
 END_TEST
 
-/* security.md decision 7: libyaml takes 10 s for 128 KiB of brackets. */
+/* docs/internals/config.md: libyaml takes 10 s for 128 KiB of brackets. */
 START_TEST(hostile_nesting_is_cheap)
 {
     static const char *const pieces[] = {"[", "{", "- ", "? ", "[[a]: ", "{a: ", "&a [", "!x ["};

@@ -408,7 +408,7 @@ START_TEST(instructions_have_2_kib)
 }
 END_TEST
 
-/* Every default of manifest.md. */
+/* Every default of manifests/examples/complete.yaml. */
 START_TEST(defaults)
 {
     struct manifest *m = read_one(H "tools: [{name: t}]\nresources: [{name: r, uri: \"a:b\"}]\n");

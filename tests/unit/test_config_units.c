@@ -1,4 +1,4 @@
-/* Durations, sizes, rates and plain scalars as manifest.md writes them. */
+/* Durations, sizes, rates and plain scalars as manifests write them. */
 #include <check.h>
 #include "config/scalar.h"
 #include "config/text.h"

@@ -1,4 +1,4 @@
-/* Eras decided per message (protocol.md 3.1), the envelope, ids, errors. */
+/* Eras decided per message (docs/internals/protocol.md), the envelope, ids, errors. */
 #include "mcp_client.h"
 
 #define ERROR(id, code, text) "{'jsonrpc':'2.0'" id ",'error':{'code':" code ",'message':" text "}}"

@@ -143,7 +143,7 @@ START_TEST(the_copy_is_sealed_and_out_of_the_way)
 }
 END_TEST
 
-/* security.md section 4, row 13: overwritten, truncated, deleted: no effect. */
+/* docs/internals/loading.md, the memfd: overwritten, truncated, deleted: no effect. */
 START_TEST(what_happens_to_the_file_afterwards_does_not_matter)
 {
     put_plugin("plain", "victim.so", "victim");
