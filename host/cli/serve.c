@@ -89,9 +89,9 @@ static void log_start_line(const struct host *h)
     for (uint32_t i = 0; i < h->manifests; i++)
         plugins += h->instance[i] != NULL;
     log_info(
-        "manifold %s serves %u plugins from %u directories over stdio: %u tools, %u resources, "
-        "%u templates, %u prompts; %u problems",
-        MANIFOLD_VERSION, plugins, h->settings->sources, c->count[ENTRY_TOOL],
+        "manifold %s serves over stdio: directories: %u, plugins: %u, tools: %u, resources: %u, "
+        "templates: %u, prompts: %u, problems: %u",
+        MANIFOLD_VERSION, h->settings->sources, plugins, c->count[ENTRY_TOOL],
         c->count[ENTRY_RESOURCE], c->count[ENTRY_TEMPLATE], c->count[ENTRY_PROMPT], h->problems);
 }
 

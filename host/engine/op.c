@@ -152,6 +152,14 @@ static bool take_call(struct op *op)
     return running;
 }
 
+mf_op op_refuse(const mf_host *h, const char *what, const char *why)
+{
+    struct instance *in = instance_of(h);
+    if (log_admits(in))
+        log_line(LOG_WARN, in->name, "%s is refused: %s", what, why);
+    return 0;
+}
+
 mf_op op_begin(const mf_host *h, mf_call call, struct op *op, const struct op_kind *kind)
 {
     struct instance *in = instance_of(h);
@@ -163,10 +171,8 @@ mf_op op_begin(const mf_host *h, mf_call call, struct op *op, const struct op_ki
     const char *refused = call && !take_call(op) ? "for a call that is not its own or has ended"
                                                  : table_add(&en->ops, op);
     if (refused) {
-        if (log_admits(in))
-            log_line(LOG_WARN, in->name, "%s is refused: %s", kind->name, refused);
         kind->release(op);
-        return 0;
+        return op_refuse(h, kind->name, refused);
     }
     mf_op id = op->id; /* on another thread it may have ended before post_send() returns */
     op->post.run = on_start;

@@ -49,6 +49,9 @@ struct op {
 
 /* `op` is zeroed but for the service's part.  Any thread. */
 mf_op op_begin(const mf_host *h, mf_call call, struct op *op, const struct op_kind *kind);
+/* Where it can't even come to op_begin(): the log says so, as often as it admits, in the words
+ * "WHAT is refused: WHY".  Answers 0.  Any thread. */
+mf_op op_refuse(const mf_host *h, const char *what, const char *why);
 /* The plugin's abort().  MF_OK, or MF_ESTALE when there is no such operation.  Any thread. */
 mf_status op_abort(const mf_host *h, mf_op id);
 /* Runs fn(op) on the loop, later and with nothing of a plugin on the stack, if the operation has

@@ -23,6 +23,17 @@ static void note_fixed(const char *key)
              key);
 }
 
+static bool same_text(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool same_http_client(const struct http_client_spec *a, const struct http_client_spec *b)
+{
+    return a->total == b->total && a->per_host == b->per_host && a->idle == b->idle &&
+           a->dns_ttl == b->dns_ttl && a->connect_timeout == b->connect_timeout;
+}
+
 /* What is set up once keeps its value. */
 static int keep_fixed(struct settings *now, const struct settings *old, struct err *e)
 {
@@ -53,6 +64,12 @@ static int keep_fixed(struct settings *now, const struct settings *old, struct e
         cache_spec_release(&now->cache);
         now->cache = cache_spec_copy(&old->cache);
     }
+    if (!same_http_client(&now->http_client, &old->http_client)) {
+        note_fixed("http_client");
+        now->http_client = old->http_client;
+    }
+    if (now->admin != old->admin || !same_text(now->admin_path, old->admin_path))
+        note_fixed("admin"); /* nobody looks at it again */
     if (now->calls != old->calls) {
         note_fixed("limits.calls");
         now->calls = old->calls;

@@ -92,7 +92,7 @@ static mf_op begin(const mf_host *h, mf_call call, uint64_t ns, void (*tick)(voi
 {
     struct timer *t = calloc(1, sizeof(*t));
     if (!t)
-        return 0;
+        return op_refuse(h, kind->name, "out of memory");
     uint64_t now = clock_ns();
     t->at = ns < UINT64_MAX / 2 - now ? now + ns : UINT64_MAX / 2;
     t->period = tick ? ns : 0;
@@ -114,11 +114,8 @@ static mf_op timer_every(const mf_host *h, mf_call call, uint64_t ns, void (*tic
 {
     static const struct op_kind kind = {"timer.every", timer_start, timer_abort, timer_deliver,
                                         timer_release};
-    if (!tick || ns < 1000000) {
-        log_line(LOG_WARN, instance_of_host(h)->name,
-                 "timer.every is refused: expected a function and at least 1 ms");
-        return 0;
-    }
+    if (!tick || ns < 1000000)
+        return op_refuse(h, kind.name, "expected a function and at least 1 ms");
     return begin(h, call, ns, tick, cb, arg, &kind);
 }
 

@@ -108,27 +108,26 @@ static void work_release(struct op *op)
     free(work_of(op));
 }
 
-static struct work *work_new(uint32_t lanes, uint64_t count, mf_end_cb cb, void *arg)
+/* Of `lanes` threads at most; fn is called by work_start(). */
+static mf_op begin(const mf_host *h, mf_call call, const struct op_kind *kind, uint32_t lanes,
+                   const struct work *what)
 {
+    if (!what->once && !what->step)
+        return op_refuse(h, kind->name, "expected a function");
     struct work *w = calloc(1, sizeof(*w) + lanes * sizeof(w->lane[0]));
     if (!w)
-        return NULL;
+        return op_refuse(h, kind->name, "out of memory");
+    *w = *what;
     w->lane_count = lanes;
-    w->count = count;
-    w->end = cb;
-    w->arg = arg;
-    return w;
+    return op_begin(h, call, &w->op, kind);
 }
 
 static mf_op work_run(const mf_host *h, mf_call call, void (*fn)(void *), mf_end_cb cb, void *arg)
 {
     static const struct op_kind kind = {"work.run", work_start, work_abort, work_deliver,
                                         work_release};
-    struct work *w = fn ? work_new(1, 1, cb, arg) : NULL;
-    if (!w)
-        return 0;
-    w->once = fn;
-    return op_begin(h, call, &w->op, &kind);
+    const struct work what = {.count = 1, .once = fn, .end = cb, .arg = arg};
+    return begin(h, call, &kind, 1, &what);
 }
 
 static mf_op work_each(const mf_host *h, mf_call call, uint64_t count, void (*fn)(void *, uint64_t),
@@ -142,11 +141,8 @@ static mf_op work_each(const mf_host *h, mf_call call, uint64_t count, void (*fn
         lanes = (uint64_t)cpus;
     if (lanes > count)
         lanes = count;
-    struct work *w = fn ? work_new((uint32_t)lanes, count, cb, arg) : NULL;
-    if (!w)
-        return 0;
-    w->step = fn;
-    return op_begin(h, call, &w->op, &kind);
+    const struct work what = {.count = count, .step = fn, .end = cb, .arg = arg};
+    return begin(h, call, &kind, (uint32_t)lanes, &what);
 }
 
 const struct mf_work work_vtable = {

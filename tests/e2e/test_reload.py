@@ -227,9 +227,10 @@ class Broken(unittest.TestCase):
                     self.assertEqual(d["server"]["lastReload"], "refused")
                     self.assertEqual([p["plugin"] for p in d["problems"]], ["config"])
                 f.write("host.yaml", good + "plugins: { stamp: { config: { stamp: 9 } } }\n"
-                        "server: { name: other }\n")
+                        "server: { name: other }\nhttp_client: { total: 7 }\nadmin: none\n")
                 self.assertEqual(reload(s)["problems"], [])
-                s.wait_log("server.name can't change while the host runs")
+                for key in "server.name", "http_client", "admin":
+                    s.wait_log(f"reload: {key} can't change while the host runs")
                 self.assertEqual(answer_of(s.call("stamp"))[0], 9)
 
     def test_a_library_that_was_bad_is_probed_again(self):

@@ -152,7 +152,7 @@ class Run:
             if not self.ended:
                 raise Wrong("reload %d never ends" % step.reloads)
         if step.serves:
-            self.wait(lambda: re.search(rb" serves \d+ plugins", self.errors))
+            self.wait(lambda: re.search(rb" serves over stdio: ", self.errors))
         self.wait(lambda: self.answered(step), PATIENCE)
         if step.reloads:   # what was replaced has ended, unless it never ran
             self.wait(lambda: self.errors.count(b"takes over") <= self.errors.count(b"has ended"), 0.1)

@@ -268,10 +268,11 @@ END_TEST
 
 START_TEST(dormant_keys)
 {
-    static const char *const expected[] = {"server.state_key", "ceilings.worker", "http", "unix"};
+    static const char *const expected[] = {"server.state_key", "ceilings.worker.cpu", "http",
+                                           "unix"};
     struct settings *s = must_read_text(
         H "server: {name: a, state_key: k}\nwatch: false\ndefaults: {limits: {drain: 1s}}\n"
-          "ceilings: {worker: {cpu: 1.0}}\nhttp: {}\nunix: /x\nlog: {slow: 1s}\n");
+          "ceilings: {worker: {cpu: 1.0, threads: 4}}\nhttp: {}\nunix: /x\nlog: {slow: 1s}\n");
     ck_assert_uint_eq(s->dormants, COUNT(expected));
     for (uint32_t i = 0; i < COUNT(expected); i++)
         ck_assert_str_eq(s->dormant[i], expected[i]);

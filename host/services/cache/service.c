@@ -88,27 +88,20 @@ static void get_release(struct op *op)
     free(g);
 }
 
-static mf_op refuse(const mf_host *h, const char *why)
-{
-    const struct instance *in = instance_of_host(h);
-    log_line(LOG_WARN, in->name, "cache.get is refused: %s", why);
-    return 0;
-}
-
 static mf_op service_get(const mf_host *h, mf_call call, mf_bytes key, uint32_t flags,
                          mf_cached_cb end, void *arg)
 {
     static const struct op_kind kind = {"cache.get", get_start, get_abort, get_deliver,
                                         get_release};
     if (key.len > MF_CACHE_KEY_MAX)
-        return refuse(h, "expected a key of at most 512 bytes, found more");
+        return op_refuse(h, kind.name, "expected a key of at most 512 bytes, found more");
     if (flags & ~(uint32_t)MF_CACHE_LEASE)
-        return refuse(h, "expected no flag but MF_CACHE_LEASE, found another");
+        return op_refuse(h, kind.name, "expected no flag but MF_CACHE_LEASE, found another");
     if ((flags & MF_CACHE_LEASE) && !call)
-        return refuse(h, "expected a call that MF_CACHE_LEASE is for, found none");
+        return op_refuse(h, kind.name, "expected a call that MF_CACHE_LEASE is for, found none");
     struct cache_get *g = malloc(sizeof(*g) + key.len);
     if (!g)
-        return 0;
+        return op_refuse(h, kind.name, "out of memory");
     *g = (struct cache_get){.client = instance_of_host(h)->services->cache,
                             .end = end,
                             .arg = arg,

@@ -167,6 +167,7 @@ static struct files_op *new_op(const mf_host *h, const struct files_verb *verb,
     struct files_job *job = fo ? calloc(1, sizeof(*job) + first.len + second.len + 2) : NULL;
     if (!job) {
         free(fo);
+        op_refuse(h, verb->kind.name, "out of memory");
         return NULL;
     }
     files_ref(job->files = f);
@@ -190,12 +191,6 @@ static struct files_op *new_op(const mf_host *h, const struct files_verb *verb,
 static mf_op begin(const mf_host *h, mf_call call, struct files_op *fo)
 {
     return op_begin(h, call, &fo->op, &fo->job->verb->kind);
-}
-
-static mf_op refuse(const mf_host *h, const char *what)
-{
-    log_line(LOG_WARN, instance_of_host(h)->name, "%s", what);
-    return 0;
 }
 
 /* --- The vtable --- */
@@ -253,7 +248,7 @@ static mf_op files_stat(const mf_host *h, mf_call call, uint32_t root, mf_bytes 
                         uint32_t flags, mf_stated_cb end, void *arg)
 {
     if (!end)
-        return refuse(h, "files.stat is refused: expected a function");
+        return op_refuse(h, "files.stat", "expected a function");
     struct files_op *fo = new_op(h, &stat_verb, &(struct place){root, path, false}, NULL, arg);
     if (!fo)
         return 0;
@@ -266,7 +261,7 @@ static mf_op files_open(const mf_host *h, mf_call call, uint32_t root, mf_bytes 
                         uint32_t flags, mf_stated_cb end, void *arg)
 {
     if (!end)
-        return refuse(h, "files.open is refused: expected a function");
+        return op_refuse(h, "files.open", "expected a function");
     struct place place = {root, path, flags & MF_OPEN_CREATE};
     struct files_op *fo = new_op(h, &open_verb, &place, NULL, arg);
     if (!fo)
@@ -295,7 +290,7 @@ static mf_op files_read(const mf_host *h, mf_call call, mf_file file, uint64_t o
                         mf_read_cb end, void *arg)
 {
     if (!end)
-        return refuse(h, "files.read is refused: expected a function");
+        return op_refuse(h, "files.read", "expected a function");
     struct files_op *fo = new_op_of(h, &read_verb, file, arg);
     if (!fo)
         return 0;
@@ -365,7 +360,7 @@ static mf_op files_list(const mf_host *h, mf_call call, uint32_t root, mf_bytes 
                         mf_file_end_cb end, void *arg)
 {
     if (!entries)
-        return refuse(h, "files.list is refused: expected a function");
+        return op_refuse(h, "files.list", "expected a function");
     struct files_op *fo = new_op(h, &list_verb, &(struct place){root, path, false}, NULL, arg);
     if (!fo)
         return 0;
@@ -411,7 +406,7 @@ static mf_op files_watch(const mf_host *h, mf_call call, uint32_t root, mf_bytes
                          void (*changed)(void *arg, mf_bytes name), mf_file_end_cb end, void *arg)
 {
     if (!changed)
-        return refuse(h, "files.watch is refused: expected a function");
+        return op_refuse(h, "files.watch", "expected a function");
     struct files_op *fo = new_op(h, &watch_verb, &(struct place){root, path, false}, NULL, arg);
     if (!fo)
         return 0;

@@ -18,7 +18,7 @@ static mf_op http_request(const mf_host *host, mf_call call, const mf_http_reque
 {
     struct http_op *o = calloc(1, sizeof(*o));
     if (!o)
-        return 0;
+        return op_refuse(host, http_request_kind.name, "out of memory");
     o->end = end;
     o->arg = arg;
     return begin(host, call, rq, o, &http_request_kind);
@@ -28,9 +28,11 @@ static mf_op http_stream(const mf_host *host, mf_call call, const mf_http_reques
                          mf_http_cb head, int32_t (*chunk)(void *, mf_op, mf_bytes), mf_http_cb end,
                          void *arg)
 {
-    struct http_op *o = head && chunk ? calloc(1, sizeof(*o)) : NULL;
+    if (!head || !chunk)
+        return op_refuse(host, http_stream_kind.name, "expected functions for head and chunk");
+    struct http_op *o = calloc(1, sizeof(*o));
     if (!o)
-        return 0;
+        return op_refuse(host, http_stream_kind.name, "out of memory");
     o->stream = true;
     o->head = head;
     o->chunk = chunk;

@@ -57,7 +57,7 @@ enum {
     MF_OK = 0,
     MF_EINVAL = -1, /* an argument is wrong: not JSON, not UTF-8, wrong kind of call  */
     MF_ENOMEM = -2,
-    MF_ESTALE = -3,    /* the call was finished before: a mistake of the plugin, counted */
+    MF_ESTALE = -3,    /* the call is over, or not the plugin's                          */
     MF_ECANCELED = -4, /* nobody waits any more: cancelled or disconnected               */
     MF_ETIMEDOUT = -5, /* nobody waits any more: the deadline has passed                 */
     MF_EDENIED = -6,   /* not granted                                                    */
@@ -79,7 +79,8 @@ enum {
     MF_NEED_INPUT = 2, /* detail: {"inputRequests":{...},"state":"..."}; host 0.1 can't pass it
                           on yet and treats it as MF_FAULT                                */
     MF_BAD_PARAMS = 3, /* JSON-RPC error -32602, detail is its message                    */
-    MF_FAULT = 4,      /* JSON-RPC error -32603; detail goes to the log, not to the client */
+    MF_FAULT = 4,      /* tools: isError and a sentence of the host's, else JSON-RPC error -32603;
+                          detail goes to the log, not to the client                       */
     MF_NOT_FOUND = 5   /* resources: there is none at this URI                            */
 };
 
@@ -151,8 +152,8 @@ struct mf_host {
      * blob(): resource only: appends raw bytes, which the host writes as base64.
      * block(): tool: one content block as JSON; resource: one object of
      *   `contents`; prompt: one object of `messages`.
-     * structured(): tool: structuredContent, checked against outputSchema at
-     *   finish(); completion: {"values":[..],"total":n,"hasMore":b}.  The last one holds. */
+     * structured(): tool: structuredContent, MF_EINVAL where it does not fit the
+     *   outputSchema; completion: {"values":[..],"total":n,"hasMore":b}.  The last one holds. */
     mf_status (*text)(const mf_host *host, mf_call call, mf_bytes text);
     mf_status (*blob)(const mf_host *host, mf_call call, mf_bytes raw);
     mf_status (*block)(const mf_host *host, mf_call call, mf_bytes json);
