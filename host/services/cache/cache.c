@@ -89,7 +89,7 @@ struct cache_space *cache_space(struct cache *c, enum cache_use use, struct str 
 static void on_sweep(uv_idle_t *idle)
 {
     struct cache *c = idle->data;
-    if (!memory_sweep(c->memory, SWEEP_SLOTS, clock_ns()))
+    if (!memory_sweep(c->memory, SWEEP_ENTRIES, clock_ns()))
         uv_idle_stop(idle);
 }
 

@@ -17,7 +17,7 @@
 #include "services/cache/wire.h"
 #include "services/redis/link.h"
 
-enum { SWEEP_SLOTS = 512, LOG_BYTES = 4096, OWED_MAX = 4096, SET_CLASSES = 4096 };
+enum { SWEEP_ENTRIES = 512, LOG_BYTES = 4096, OWED_MAX = 4096, SET_CLASSES = 4096 };
 
 /* What Redis is to be told, now or as soon as it can be. */
 enum owed_what {
