@@ -60,6 +60,7 @@ struct staged {
     struct library *library;   /* NULL: not asked for, or bad */
     char sha256[LIBRARY_HEX];  /* of the library, where a lock wants to know; "": not asked for */
     int library_error;         /* bad, or not what the lock says: `e` says which */
+    bool unapproved;           /* it is the lock */
     struct err e;
 };
 

@@ -69,12 +69,13 @@ static void apply_one(struct stage *st, struct staged *s, const struct lock *loc
     snprintf(name, sizeof(name), "%.*s", STR_FMT(s->manifest->name));
     if (approved && enforce)
         memcpy(s->manifest->library_sha256, s->sha256, LIBRARY_HEX);
-    else if (!approved && enforce)
+    else if (!approved && enforce) {
+        s->unapproved = true;
         s->library_error =
             err_set(&s->e, -EPERM,
                     "lock: %.*s; \"manifold approve%s%s\" shows the difference and accepts it",
                     STR_FMT(buf_view(&differs)), lock ? " " : "", lock ? name : "");
-    else if (!approved)
+    } else if (!approved)
         problem_add(&st->problems, name, false, "lock: %.*s; it is served, since lock.mode is warn",
                     STR_FMT(buf_view(&differs)));
     buf_release(&differs);

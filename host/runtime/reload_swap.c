@@ -52,19 +52,28 @@ static void plan(struct reload *r, struct slot s)
     r->slot[r->slots++] = s;
 }
 
-/* A plugin that failed is tried again; one that was not called yet takes the file as it finds it.
- */
+/* A plugin that failed is tried again; one that was not called yet takes the file as it finds it,
+ * if the lock has the same to say of it. */
 static bool same_library(const struct instance *in, const struct staged *s)
 {
     if (in->state == INSTANCE_FAILED)
         return false;
-    return in->state == INSTANCE_UNLOADED || !s->library || in->library == s->library;
+    if (in->state == INSTANCE_UNLOADED)
+        return strcmp(in->manifest->library_sha256, s->manifest->library_sha256) == 0;
+    return !s->library || in->library == s->library;
+}
+
+/* It was never called and never held against a lock: nobody relies on it, and nobody has approved
+ * of it. */
+static bool is_unseen(const struct instance *in)
+{
+    return in->state == INSTANCE_UNLOADED && !*in->manifest->library_sha256;
 }
 
 static void plan_broken(struct reload *r, struct staged *s, struct manifest *m,
                         struct instance *old)
 {
-    if (old && !protection_off("reload_transaction")) {
+    if (old && !(s->unapproved && is_unseen(old)) && !protection_off("reload_transaction")) {
         refuse(r, old, s->e.text);
         plan(r, (struct slot){.manifest = m, .instance = old});
         return;

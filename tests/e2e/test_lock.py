@@ -251,6 +251,27 @@ class Start(Base):
                           support.problems(support.status(s))["echo"][0])
             s.echo()
 
+    def test_enforce_by_a_reload(self):
+        """What was called serves on; what was not is held to the lock before its first call."""
+        self.configure(mode="none")
+        self.run_command("lock")
+        self.edit(ECHOES, "Echoes", name="other")
+        with self.serve() as s:
+            s.wait_log("admin socket: ")
+            with open(self.config) as f:
+                text = f.read()
+            self.f.write("host.yaml", text.replace("mode: none", "mode: enforce"))
+            harness.run("reload", "--socket", self.socket, env=self.env, expect=1)
+            names = [t["name"] for t in s.request("tools/list")["result"]["tools"]]
+            self.assertIn("echo", names)
+            self.assertFalse([n for n in names if n.startswith("o_")], names)
+            self.assertIn("tools/echo/description has changed",
+                          support.problems(support.status(s))["other"][0])
+            # The bytes that were approved, not those that are there by the first call.
+            self.touch_library()
+            r = s.call("echo", {"message": "x"})
+            self.assertIn("expected the library that the lock names", support.text_of(r))
+
     def test_none_reads_no_lock(self):
         self.configure("none")
         self.f.write("manifold.lock", "nonsense")
