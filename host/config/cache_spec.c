@@ -9,7 +9,8 @@
 #include "config/resolve.h"
 #include "config/text.h"
 
-enum { REDIS_PORT = 6379, HOST_NAME_MAX_BYTES = 255, DATABASE_MAX = 65535 };
+enum { REDIS_PORT = 6379, DATABASE_MAX = 65535 };
+_Static_assert(CACHE_WHERE_MAX >= sizeof(((struct sockaddr_un *)0)->sun_path), "a path must fit");
 
 static const char redis_expected[] =
     "expected none, redis://HOST[:PORT][/DATABASE] or unix:PATH, found %s";
@@ -17,7 +18,18 @@ static const char redis_expected[] =
 struct cache_spec cache_spec_builtin(void)
 {
     return (struct cache_spec){
-        .memory = 64 << 20, .name_space = xstrndup("manifold", 8), .timeout = 50 * 1000000};
+        .memory = 64 << 20, .name_space = "manifold", .timeout = 50 * 1000000};
+}
+
+/* False: it is longer than `max`. */
+static bool set(char *to, size_t max, struct str text)
+{
+    if (text.n > max)
+        return false;
+    if (text.n)
+        memcpy(to, text.p, text.n);
+    to[text.n] = '\0';
+    return true;
 }
 
 /* All of s is a number of at most `max`. */
@@ -57,14 +69,13 @@ static bool read_host(struct cache_spec *s, struct str text)
     } else {
         host = cut(host, ':', &port);
     }
-    if (!host.n || host.n > HOST_NAME_MAX_BYTES || memchr(host.p, '@', host.n) ||
-        memchr(host.p, '?', host.n))
+    if (!host.n || memchr(host.p, '@', host.n) || memchr(host.p, '?', host.n) ||
+        !set(s->where, CACHE_WHERE_MAX, host))
         return false;
     if ((port.p && (!read_number(port, UINT16_MAX, &n) || !n)) ||
         (database.n && !read_number(database, DATABASE_MAX, &s->database)))
         return false;
     s->redis = CACHE_REDIS_TCP;
-    s->where = xstrndup(host.p, host.n);
     s->port = (uint16_t)n;
     return true;
 }
@@ -83,7 +94,8 @@ static int read_unix(struct cache_spec *s, const struct document *d, json_ref n,
                            sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
     }
     s->redis = CACHE_REDIS_UNIX;
-    s->where = full;
+    set(s->where, CACHE_WHERE_MAX, str_of(full));
+    free(full);
     return 0;
 }
 
@@ -118,8 +130,8 @@ static int read_password(struct cache_spec *s, const struct document *d, json_re
     int r = expand_string(&x, n, &value, e);
     if (!r && !value.len)
         r = complain_at(d, n, e, "expected a password or none, found an empty text");
-    if (!r)
-        s->password = xstrndup(value.data, value.len);
+    if (!r && !(s->password = strndup(value.data, value.len)))
+        r = err_set(e, -ENOMEM, "out of memory");
     if (value.data)
         explicit_bzero(value.data, value.len);
     buf_release(&value);
@@ -140,26 +152,17 @@ int cache_spec_read(struct cache_spec *s, const struct document *d, json_ref n, 
         return r;
     struct buf scratch = BUF_INIT(256); /* the schema allows less */
     struct str text = json_string(&d->json, name_space, &scratch);
-    if (scratch.failed)
+    if (scratch.failed || !set(s->name_space, CACHE_NAMESPACE_MAX, text))
         r = complain_at(d, name_space, e, "expected memory for this text, found none");
-    free(s->name_space);
-    s->name_space = xstrndup(text.n ? text.p : "", text.n);
     buf_release(&scratch);
     return r;
 }
 
-static char *copy(const char *s)
+int cache_spec_copy(const struct cache_spec *s, struct cache_spec *ret)
 {
-    return s ? xstrndup(s, strlen(s)) : NULL;
-}
-
-struct cache_spec cache_spec_copy(const struct cache_spec *s)
-{
-    struct cache_spec c = *s;
-    c.where = copy(s->where);
-    c.password = copy(s->password);
-    c.name_space = copy(s->name_space);
-    return c;
+    *ret = *s;
+    ret->password = s->password ? strdup(s->password) : NULL;
+    return s->password && !ret->password ? -ENOMEM : 0;
 }
 
 static bool same(const char *a, const char *b)
@@ -170,16 +173,15 @@ static bool same(const char *a, const char *b)
 bool cache_spec_same(const struct cache_spec *a, const struct cache_spec *b)
 {
     return a->memory == b->memory && a->redis == b->redis && a->port == b->port &&
-           a->database == b->database && a->timeout == b->timeout && same(a->where, b->where) &&
-           same(a->password, b->password) && same(a->name_space, b->name_space);
+           a->database == b->database && a->timeout == b->timeout &&
+           strcmp(a->where, b->where) == 0 && same(a->password, b->password) &&
+           strcmp(a->name_space, b->name_space) == 0;
 }
 
 void cache_spec_release(struct cache_spec *s)
 {
     if (s->password)
         explicit_bzero(s->password, strlen(s->password));
-    free(s->where);
     free(s->password);
-    free(s->name_space);
     *s = (struct cache_spec){0};
 }

@@ -62,7 +62,8 @@ static int keep_fixed(struct settings *now, const struct settings *old, struct e
     if (!cache_spec_same(&now->cache, &old->cache)) {
         note_fixed("cache");
         cache_spec_release(&now->cache);
-        now->cache = cache_spec_copy(&old->cache);
+        if (cache_spec_copy(&old->cache, &now->cache))
+            return err_set(e, -ENOMEM, "out of memory");
     }
     if (!same_http_client(&now->http_client, &old->http_client)) {
         note_fixed("http_client");

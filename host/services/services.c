@@ -137,7 +137,8 @@ int services_open(uv_loop_t *loop, const struct settings *settings, struct servi
     s->http = http_new(loop, &settings->http_client);
     pthread_mutex_init(&s->lock, NULL);
     s->calls = settings->calls;
-    s->cache_spec = cache_spec_copy(&settings->cache);
+    if (cache_spec_copy(&settings->cache, &s->cache_spec))
+        out_of_memory();
     services_settings(s, settings);
     if (settings->cache.redis != CACHE_REDIS_NONE) /* an operator wants to see that it is there */
         services_cache(s);

@@ -27,7 +27,6 @@ static uint64_t timeout; /* of the next host that is opened */
 struct host {
     struct cache *cache;
     struct cache_space *space;
-    char where[96];
 };
 
 static void on_tick(uv_timer_t *t)
@@ -96,14 +95,13 @@ static void teardown(void)
 
 static void open_with(struct host *h, const char *where, const char *password)
 {
-    snprintf(h->where, sizeof(h->where), "%s", where);
     struct cache_spec spec = {.memory = 4 << 20,
                               .redis = CACHE_REDIS_UNIX,
-                              .where = h->where,
                               .password = (char *)(uintptr_t)password,
-                              .name_space = (char *)(uintptr_t) "test",
+                              .name_space = "test",
                               .timeout = timeout};
     struct err e;
+    snprintf(spec.where, sizeof(spec.where), "%s", where);
     ck_assert_int_eq(cache_open(loop, &spec, &h->cache, &e), 0);
     open_caches++;
     h->space = cache_space(h->cache, CACHE_VALUES, STR("plugin"));
@@ -285,8 +283,7 @@ static void pass_on(struct host *from, struct host *to)
 START_TEST(without_redis_memory_is_all)
 {
     struct host h = {0};
-    struct cache_spec spec = {
-        .memory = 1 << 20, .name_space = (char *)(uintptr_t) "test", .timeout = 50 * MS};
+    struct cache_spec spec = {.memory = 1 << 20, .name_space = "test", .timeout = 50 * MS};
     struct err e;
     ck_assert_int_eq(cache_open(loop, &spec, &h.cache, &e), 0);
     open_caches++;

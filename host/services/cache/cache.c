@@ -3,6 +3,7 @@
 /* Ten years: Redis refuses times that its clock can't count to. */
 #define TTL_MAX (UINT64_C(10) * 366 * 24 * 3600 * 1000000000)
 
+/* NULL: no memory. */
 __attribute__((format(printf, 1, 2))) static char *print(const char *fmt, ...)
 {
     char *text;
@@ -10,21 +11,18 @@ __attribute__((format(printf, 1, 2))) static char *print(const char *fmt, ...)
     va_start(ap, fmt);
     int n = vasprintf(&text, fmt, ap);
     va_end(ap);
-    if (n < 0)
-        out_of_memory();
-    return text;
+    return n < 0 ? NULL : text;
 }
 
 int cache_open(uv_loop_t *loop, const struct cache_spec *spec, struct cache **ret, struct err *e)
 {
-    struct cache *c = xcalloc(1, sizeof(*c));
-    int r = uv_idle_init(loop, &c->sweep);
-    if (r) {
+    struct cache *c = calloc(1, sizeof(*c));
+    if (!c || cache_spec_copy(spec, &c->spec)) {
         free(c);
-        return err_set(e, r, "the loop gives no handle for the cache: %s", uv_strerror(r));
+        return err_set(e, -ENOMEM, "there is no memory for the cache");
     }
+    uv_idle_init(loop, &c->sweep); /* it can't fail */
     c->loop = loop;
-    c->spec = cache_spec_copy(spec);
     c->sweep.data = c;
     list_init(&c->owed);
     arc4random_buf(c->self, sizeof(c->self));
@@ -46,37 +44,57 @@ struct cache_space *cache_find_space(struct cache *c, enum cache_use use, struct
     return n ? container_of(n, struct cache_space, in_cache) : NULL;
 }
 
+static bool start_redis(struct cache *c)
+{
+    char *channel = print("%s:invalidate", c->spec.name_space);
+    c->sets = calloc(SET_CLASSES, sizeof(*c->sets));
+    if (channel && c->sets)
+        c->link = redis_link_open(c->loop, &c->spec, str_of(channel), &remote_events, c);
+    free(channel);
+    if (!c->link)
+        free(c->sets);
+    return c->link;
+}
+
 /* Neither tier is there before somebody wants to use it. */
 static bool start(struct cache *c)
 {
     if (c->memory)
         return true;
     c->memory = memory_open(c->spec.memory);
-    if (!c->memory) {
-        log_error("cache: there is no memory for the tables of cache.memory");
-        return false;
-    }
-    if (c->spec.redis == CACHE_REDIS_NONE)
+    if (c->memory && (c->spec.redis == CACHE_REDIS_NONE || start_redis(c)))
         return true;
-    c->sets = xcalloc(SET_CLASSES, sizeof(*c->sets));
-    char *channel = print("%s:invalidate", c->spec.name_space);
-    c->link = redis_link_open(c->loop, &c->spec, str_of(channel), &remote_events, c);
-    free(channel);
-    return true;
+    log_error("cache: there is no memory for it; who wants to use it next makes it try again");
+    if (c->memory)
+        memory_close(c->memory);
+    c->memory = NULL;
+    return false;
+}
+
+static void space_free(struct cache_space *s)
+{
+    free(s->tag);
+    free(s->keys);
+    free(s->log);
+    free(s);
 }
 
 struct cache_space *cache_space(struct cache *c, enum cache_use use, struct str instance)
 {
     struct cache_space *s = cache_find_space(c, use, instance);
-    if (s || !start(c))
+    if (s || !start(c) || !(s = calloc(1, sizeof(*s))))
         return s;
-    s = xcalloc(1, sizeof(*s));
+    char kind = use == CACHE_RESULTS ? 'r' : 'v';
     s->cache = c;
-    s->id = ++c->space_count;
     s->use = use;
-    s->tag = print("%c%.*s", use == CACHE_RESULTS ? 'r' : 'v', STR_FMT(instance));
-    s->keys = print("%s:%c:%s:", c->spec.name_space, s->tag[0], s->tag + 1);
-    s->log = print("%s:l%c:%s", c->spec.name_space, s->tag[0], s->tag + 1);
+    s->tag = print("%c%.*s", kind, STR_FMT(instance));
+    s->keys = print("%s:%c:%.*s:", c->spec.name_space, kind, STR_FMT(instance));
+    s->log = print("%s:l%c:%.*s", c->spec.name_space, kind, STR_FMT(instance));
+    if (!s->tag || !s->keys || !s->log) {
+        space_free(s);
+        return NULL;
+    }
+    s->id = ++c->space_count;
     s->all = (struct owed){.space = s, .what = OWED_ALL};
     map_add(&c->spaces, &s->in_cache, str_of(s->tag));
     if (c->link)
@@ -313,10 +331,7 @@ static void free_spaces(struct cache *c)
         for (struct map_node *n = c->spaces.slot[i], *next; n; n = next) {
             struct cache_space *s = container_of(n, struct cache_space, in_cache);
             next = n->next;
-            free(s->tag);
-            free(s->keys);
-            free(s->log);
-            free(s);
+            space_free(s);
         }
     }
     map_release(&c->spaces);

@@ -15,19 +15,21 @@ static void attempt(struct redis_link *l);
 
 /* --- what is said of it --- */
 
-static void name_redis(const struct redis_link *l, char out[200])
+enum { NAME_BYTES = CACHE_WHERE_MAX + 32 };
+
+static void name_redis(const struct redis_link *l, char out[NAME_BYTES])
 {
     if (l->spec->redis == CACHE_REDIS_UNIX)
-        snprintf(out, 200, "unix:%s", l->spec->where);
+        snprintf(out, NAME_BYTES, "unix:%s", l->spec->where);
     else
-        snprintf(out, 200, "redis://%s:%u", l->spec->where, l->spec->port);
+        snprintf(out, NAME_BYTES, "redis://%s:%u", l->spec->where, l->spec->port);
 }
 
 /* Not the same thing again, and not without end where it comes and goes. */
 void link_say(struct redis_link *l, enum log_level level, const char *what)
 {
     static const struct rate often = {1, 20};
-    char name[200];
+    char name[NAME_BYTES];
     uint64_t now = clock_ns();
     if (strcmp(l->said, what) == 0 || rate_wait(&l->says, often, now))
         return;
@@ -258,10 +260,13 @@ struct redis_link *redis_link_open(uv_loop_t *loop, const struct cache_spec *spe
                                    struct str channel, const struct redis_link_events *events,
                                    void *user)
 {
-    struct redis_link *l = xcalloc(1, sizeof(*l));
+    struct redis_link *l = calloc(1, sizeof(*l));
+    if (!l || !(l->channel = str_dup(channel))) {
+        free(l);
+        return NULL;
+    }
     l->loop = loop;
     l->spec = spec;
-    l->channel = xstrndup(channel.p, channel.n);
     l->events = events;
     l->user = user;
     l->last = &l->first;

@@ -45,7 +45,7 @@ struct redis_link_counters {
     uint64_t commands, replies, errors, timeouts, reconnects, pending;
 };
 
-/* `spec` is borrowed as long as the link lives.  It begins to connect.  Never NULL. */
+/* `spec` is borrowed as long as the link lives.  It begins to connect.  NULL: no memory. */
 struct redis_link *redis_link_open(uv_loop_t *loop, const struct cache_spec *spec,
                                    struct str channel, const struct redis_link_events *events,
                                    void *user);

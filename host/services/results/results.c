@@ -434,7 +434,9 @@ const char *results_check(const struct results *r)
 
 struct results *results_new(struct services *s, uint32_t waits)
 {
-    struct results *r = xcalloc(1, sizeof(*r));
+    struct results *r = calloc(1, sizeof(*r));
+    if (!r)
+        return NULL;
     r->services = s;
     r->waits_max = waits;
     list_init(&r->deadlines);

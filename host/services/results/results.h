@@ -92,7 +92,7 @@ void results_count(const struct services *s, struct results_counters *ret);
 
 /* --- for services.c --- */
 
-/* `waits`: requests that may wait at a time. */
+/* `waits`: requests that may wait at a time.  NULL: no memory. */
 struct results *results_new(struct services *s, uint32_t waits);
 /* After the engine has stopped; `done` once, on the loop, when the timer is closed. */
 void results_close(struct results *r, void (*done)(void *arg), void *arg);
