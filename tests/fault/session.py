@@ -1,11 +1,11 @@
 """One session of the host, from start to stop, for torture.py: what is sent when, and which files
 change meanwhile.
 
-Its parts: start with nine plugins (one of them broken); calls of all kinds, lists, a batch; figures and
-subscriptions; a reload
-that changes two plugins, one by overlap and one by handover, with a call of each under way; one that is
-refused; one that repairs all, asked for with a config that turns `watch` on, and the admin socket; a
-stop with one call under way and one that is never finished.
+Its parts: start with nine plugins (one of them broken); calls of all kinds, kept results, lists, a
+batch; figures and subscriptions; a reload that changes two plugins, one by overlap and one by
+handover, with a call of each under way; one that is refused; one that repairs all, asked for with a
+config that turns `watch` on, and the admin socket; a stop with one call under way and one that is
+never finished.
 """
 import json
 import os
@@ -23,6 +23,7 @@ sources: [{ path: %(path)s/plugins, trust: true }]
 data: %(path)s/data
 admin: %(path)s/admin.sock
 watch: %(watch)s
+cache: { memory: 1MiB, namespace: torture }
 plugins: { strict: { config: { more: set } } }
 """
 PROMPTS = """manifold: 1
@@ -55,7 +56,7 @@ tools:
         list: { type: array, uniqueItems: true, items: { $ref: "#/$defs/item" } }
       required: [message]
       $defs: { item: { anyOf: [{ type: string }, { type: integer }] } }
-  - { name: echo_structured, description: x, inputSchema: { type: object } }
+  - { name: echo_structured, description: x, inputSchema: { type: object }, cache: { ttl: 1m } }
   - { name: sleep, description: x, inputSchema: { type: object } }
 resources:
   - { name: greeting, uri: "strict://greeting" }
@@ -78,6 +79,7 @@ config: { stamp: %(stamp)d, fail: %(fail)d, stuck: %(stuck)d, ms: %(ms)d }
 BATCH = {40, 41, 42, 43}
 LISTS = {2, 3, 4, 5, 6, 29, 30, 31, 43, 64, 65}   # answers that name what is served
 STATUS, METRICS = 26, 75
+KEPT = {44, 45, 46}           # the same call, so one of them may be made for another
 TOLD = {71, 72, 73, 74, 76}   # whatever the plugin made of it
 UNDER_WAY = {52, 53}    # while a reload is made: of either generation
 HANDED_OVER = {51, 55, 57, 62}
@@ -215,6 +217,8 @@ def steps():
               old("tools/call", {"name": "sleep", "arguments": {"ms": 5}}, 42),
               old("prompts/list", id=43)],
              tool("over_stamp", {}, 50), tool("hand_stamp", {}, 51),
+             tool("strict_echo_structured", {"message": "kept"}, 44),
+             tool("strict_echo_structured", {"message": "kept"}, 45),
              "no json"),
         Step("told",
              m("subscriptions/listen", {"notifications": {
@@ -224,6 +228,7 @@ def steps():
              tool("tells", {"uri": "tells://item/", "many": 40, "threads": 1}, 72),
              tool("figures", {"kind": 1, "name": "jobs", "label": "queue", "value": "a", "op": "add"}, 73),
              tool("figures", {"kind": 3, "name": "took", "unit": "seconds", "op": "observe"}, 74),
+             tool("strict_echo_structured", {"message": "kept"}, 46),
              m("resources/read", {"uri": "perf://metrics"}, METRICS)),
         Step("told", m("notifications/cancelled", {"requestId": 70}), old("ping", id=77)),
         Step("reload", *reload_call, change=Files.change, reloads=1),
@@ -255,6 +260,8 @@ def comparable(id, answer):
         return "status"
     if id in TOLD:
         return "told"
+    if id in KEPT:
+        answer["result"].get("_meta", {}).pop("manifold/cached", None)
     stamp = stamp_of(answer)
     if not stamp:
         return answer
