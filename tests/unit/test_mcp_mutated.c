@@ -18,6 +18,11 @@ static const char *const seeds[] = {
     "{'jsonrpc':'2.0','id':7,'method':'tools/list','params':{'cursor':'t0000000000000000-250'}}",
     "{'jsonrpc':'2.0','method':'notifications/cancelled','params':{'requestId':1}}",
     "{'jsonrpc':'2.0','id':8,'method':'logging/setLevel','params':{'level':'debug'}}",
+    "{'jsonrpc':'2.0','id':9,'method':'resources/subscribe','params':{'uri':'x://item/a'}}",
+    "{'jsonrpc':'2.0','id':10,'method':'resources/unsubscribe','params':{'uri':'x://item/a'}}",
+    "{'jsonrpc':'2.0','id':11,'method':'subscriptions/listen','params':{'notifications':{"
+    "'toolsListChanged':true,'resourceSubscriptions':['x://item/a','x://item/b']}," MODERN "}}",
+    "{'jsonrpc':'2.0','method':'notifications/cancelled','params':{'requestId':11," MODERN "}}",
 };
 
 static uint32_t random_next(uint32_t *state)
