@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
+#include "base/clock.h"
 
 enum { RING = 256 * 1024, LINE = 4096, EXIT_FLUSH = 200 /* ms */ };
 
@@ -313,14 +314,7 @@ void log_flush(unsigned ms)
 {
     if (!g.ring)
         return;
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    struct timespec until = clock_after(ms);
     pthread_mutex_lock(&g.lock);
     uint64_t one = 1;
     while ((g.len || g.writing || !pipe_empty() || g.draining) &&

@@ -98,17 +98,6 @@ static void print_problems(struct buf *b, const struct host *h)
     }
 }
 
-static void print_strings(struct buf *b, const char *key, const char *const *item, uint32_t n)
-{
-    buf_printf(b, ",\"%s\":[", key);
-    for (uint32_t i = 0; i < n; i++) {
-        if (i)
-            buf_byte(b, ',');
-        json_write_string(b, str_of(item[i]));
-    }
-    buf_byte(b, ']');
-}
-
 static void member(struct buf *b, const char *key, struct str value)
 {
     buf_printf(b, ",\"%s\":", key);
@@ -136,8 +125,8 @@ static void print_verdict_json(struct buf *b, const struct verdict *v)
         member(b, "error", str_of(v->why.text));
     buf_lit(b, ",\"permissions\":");
     grants_write(&m->grants, b);
-    print_strings(b, "notInForce", m->dormant, m->dormants);
-    print_strings(b, "warnings", (const char *const *)m->warning, m->warnings);
+    json_write_strings(b, "notInForce", m->dormant, m->dormants);
+    json_write_strings(b, "warnings", (const char *const *)m->warning, m->warnings);
     buf_byte(b, '}');
 }
 
@@ -170,7 +159,7 @@ static void print_all(struct buf *b, const struct host *h, bool json, uint32_t *
     bad += h->problems;
     if (json) {
         print_problems_json(b, h);
-        print_strings(b, "notInForce", s->dormant, s->dormants);
+        json_write_strings(b, "notInForce", s->dormant, s->dormants);
         buf_printf(b, ",\"ok\":%s}\n", bad ? "false" : "true");
     } else {
         print_problems(b, h);

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/bug.h"
+#include "base/clock.h"
 
 enum { IDLE_SECONDS = 30 };
 
@@ -151,14 +152,7 @@ void pool_leave(struct pool *p, unsigned ms)
 {
     if (!p)
         return;
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    struct timespec until = clock_after(ms);
     pthread_mutex_lock(&p->lock);
     stop(p);
     while (p->threads && pthread_cond_timedwait(&p->gone, &p->lock, &until) == 0)

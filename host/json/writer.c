@@ -103,6 +103,17 @@ bool utf8_valid(struct str s)
     return true;
 }
 
+int json_write_strings(struct buf *b, const char *key, const char *const *item, uint32_t n)
+{
+    buf_printf(b, ",\"%s\":[", key);
+    for (uint32_t i = 0; i < n; i++) {
+        if (i)
+            buf_byte(b, ',');
+        json_write_string(b, str_of(item[i]));
+    }
+    return buf_byte(b, ']');
+}
+
 int json_write_int(struct buf *b, int64_t v)
 {
     char text[20], *p = text + sizeof(text);

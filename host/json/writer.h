@@ -14,6 +14,8 @@ int json_write_escaped(struct buf *b, struct str s, bool lossy);
 /* Is s valid UTF-8? */
 bool utf8_valid(struct str s);
 int json_write_int(struct buf *b, int64_t v);
+/* ,"key":["...",...]: a member that is not the first; the key needs no escapes. */
+int json_write_strings(struct buf *b, const char *key, const char *const *item, uint32_t n);
 /* Shortest text that reads back as the same double; NaN and infinities become null. */
 int json_write_double(struct buf *b, double v);
 /* Standard base64 with padding, RFC 4648 section 4, of a whole value. */

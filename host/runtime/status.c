@@ -101,17 +101,6 @@ static struct instance_counters total_of(const struct instance *in)
     return t;
 }
 
-static void write_strings(struct buf *b, const char *key, const char *const *item, uint32_t n)
-{
-    buf_printf(b, ",\"%s\":[", key);
-    for (uint32_t i = 0; i < n; i++) {
-        if (i)
-            buf_byte(b, ',');
-        json_write_string(b, str_of(item[i]));
-    }
-    buf_byte(b, ']');
-}
-
 static void write_isolation(struct buf *b, const struct manifest *m)
 {
     bool worker = m->instance.isolation == ISOLATION_WORKER;
@@ -174,8 +163,8 @@ static void write_plugin(struct buf *b, const struct manifest *m, const struct i
     if (in && in->library)
         text_member(b, "sha256", str_of(library_hash(in->library)));
     write_permissions(b, &m->grants);
-    write_strings(b, "notInForce", m->dormant, m->dormants);
-    write_strings(b, "warnings", (const char *const *)m->warning, m->warnings);
+    json_write_strings(b, "notInForce", m->dormant, m->dormants);
+    json_write_strings(b, "warnings", (const char *const *)m->warning, m->warnings);
     if (in) {
         struct instance_counters t = total_of(in);
         member(b, "running", in->running);
@@ -275,7 +264,7 @@ void status_write(const struct host *h, struct buf *b)
         buf_byte(b, '}');
     }
     buf_byte(b, '}');
-    write_strings(b, "notInForce", h->settings->dormant, h->settings->dormants);
+    json_write_strings(b, "notInForce", h->settings->dormant, h->settings->dormants);
     buf_lit(b, ",\"plugins\":[");
     for (uint32_t i = 0; i < h->manifests; i++) {
         if (i)

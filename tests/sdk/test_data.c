@@ -1,28 +1,8 @@
 /* tests/sdk/test_data.c - plugins/data on the mock host. */
 #include <manifold/json.h>
-#include <manifold/mock.h>
 #include <manifold/work.h>
-
-#include <check.h>
 #include <math.h>
-
-static mf_mock *m;
-
-static void setup(void)
-{
-    m = mf_mock_new(&manifold_plugin_v1);
-    ck_assert_int_eq(mf_mock_open(m, NULL), MF_OK);
-}
-
-/* Whatever a test did, the plugin has kept the contract. */
-static void teardown(void)
-{
-    const char *const *mistakes;
-    ck_assert_int_eq(mf_mock_close(m, 10000), MF_OK);
-    size_t count = mf_mock_mistakes(m, &mistakes);
-    ck_assert_msg(count == 0, "%s", count ? mistakes[0] : "");
-    mf_mock_free(m);
-}
+#include "plugin_frame.h"
 
 static const mf_mock_result *process(const char *args)
 {
@@ -157,10 +137,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("data");
-    TCase *t = tcase_create("all");
-    tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, setup, teardown);
+    TCase *t = plugin_case();
     tcase_add_test(t, the_fields_of_the_answer);
     tcase_add_test(t, batches_of_every_size_give_the_same);
     tcase_add_test(t, sums_are_exact_where_they_can_be);
@@ -168,10 +145,5 @@ int main(void)
     tcase_add_test(t, cancelled_at_any_time);
     tcase_add_test(t, without_threads_it_does_not_open);
     tcase_add_test(t, more_than_the_host_takes_is_refused);
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return plugin_main("data", t);
 }

@@ -1,29 +1,8 @@
 /* tests/sdk/test_echo.c - plugins/echo on the mock host. */
 #include <manifold/json.h>
-#include <manifold/mock.h>
-
-#include "sleeper.h"
-
-#include <check.h>
 #include <time.h>
-
-static mf_mock *m;
-
-static void setup(void)
-{
-    m = mf_mock_new(&manifold_plugin_v1);
-    ck_assert_int_eq(mf_mock_open(m, NULL), MF_OK);
-}
-
-/* Whatever a test did, echo has kept the contract. */
-static void teardown(void)
-{
-    const char *const *mistakes;
-    ck_assert_int_eq(mf_mock_close(m, 10000), MF_OK);
-    size_t count = mf_mock_mistakes(m, &mistakes);
-    ck_assert_msg(count == 0, "%s", count ? mistakes[0] : "");
-    mf_mock_free(m);
-}
+#include "plugin_frame.h"
+#include "sleeper.h"
 
 static const mf_mock_result *tool(const char *name, const char *args)
 {
@@ -245,10 +224,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("echo");
-    TCase *t = tcase_create("all");
-    tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, setup, teardown);
+    TCase *t = plugin_case();
     tcase_add_test(t, echo);
     tcase_add_test(t, a_long_message_is_few_pieces);
     tcase_add_test(t, echo_structured);
@@ -260,10 +236,5 @@ int main(void)
     tcase_add_test(t, resources);
     tcase_add_test(t, completion);
     tcase_add_test(t, prompts);
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return plugin_main("echo", t);
 }

@@ -1,27 +1,7 @@
 /* tests/sdk/test_perf.c - plugins/perf on the mock host. */
 #include <manifold/json.h>
-#include <manifold/mock.h>
 #include <manifold/work.h>
-
-#include <check.h>
-
-static mf_mock *m;
-
-static void setup(void)
-{
-    m = mf_mock_new(&manifold_plugin_v1);
-    ck_assert_int_eq(mf_mock_open(m, NULL), MF_OK);
-}
-
-/* Whatever a test did, the plugin has kept the contract. */
-static void teardown(void)
-{
-    const char *const *mistakes;
-    ck_assert_int_eq(mf_mock_close(m, 10000), MF_OK);
-    size_t count = mf_mock_mistakes(m, &mistakes);
-    ck_assert_msg(count == 0, "%s", count ? mistakes[0] : "");
-    mf_mock_free(m);
-}
+#include "plugin_frame.h"
 
 static const mf_mock_result *read_one(const char *name, const char *args)
 {
@@ -119,19 +99,11 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("perf");
-    TCase *t = tcase_create("all");
-    tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, setup, teardown);
+    TCase *t = plugin_case();
     tcase_add_test(t, figures_of_each_kind);
     tcase_add_test(t, a_computation_is_a_function_of_its_input);
     tcase_add_test(t, inputs_are_bounded);
     tcase_add_test(t, cancelled_at_any_time);
     tcase_add_test(t, without_threads_it_does_not_open);
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return plugin_main("perf", t);
 }
