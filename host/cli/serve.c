@@ -109,7 +109,7 @@ static void open_admin(uv_timer_t *timer)
                               .host = s->host,
                               .status = status_write,
                               .perf = perf_write,
-                              .metrics = exposition_write,
+                              .metrics = {exposition_begin, exposition_step, exposition_end},
                               .reload = host_reload};
     struct err e;
     if (admin_open(&s->loop, &o, &s->admin, &e) == 0)

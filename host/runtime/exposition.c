@@ -2,6 +2,7 @@
  * (https://prometheus.io/docs/instrumenting/exposition_formats/).  Names: docs/operators.md. */
 #include "runtime/internal.h"
 
+#include <stdlib.h>
 #include "runtime/prom.h"
 
 /* --- the host --- */
@@ -158,53 +159,84 @@ static void write_plugins(struct buf *b, struct buf *labels, const struct host *
 
 /* --- what plugins count themselves --- */
 
-static void write_series(struct buf *b, struct buf *labels, const struct series_family *f,
-                         const struct series *one)
+struct exposition {
+    struct host *host;
+    struct series_set *set;      /* NULL: none, or all of it is written */
+    struct series_cursor cursor; /* in `set` */
+    struct buf labels, *out;
+    bool begun;
+};
+
+static void write_series(void *arg, const struct series_family *f, const struct series *one,
+                         bool first)
 {
+    static const char *const types[] = {"", "counter", "gauge", "histogram"};
+    struct exposition *x = arg;
     struct series_value v;
-    buf_clear(labels, PROM_LABELS);
-    prom_label(labels, "plugin", str_of(series_instance(one)));
+    if (first)
+        prom_head(x->out, f->name, types[f->kind], f->help);
+    buf_clear(&x->labels, PROM_LABELS);
+    prom_label(&x->labels, "plugin", str_of(series_instance(one)));
     for (uint32_t i = 0; i < one->labels; i++) {
         char name[64];
         snprintf(name, sizeof(name), "%.*s", STR_FMT(one->label[i].name));
-        prom_label(labels, name, one->label[i].value);
+        prom_label(&x->labels, name, one->label[i].value);
     }
     series_read(one, &v);
     if (f->kind == MF_HISTOGRAM)
-        prom_buckets(b, f->name, buf_view(labels), &v);
+        prom_buckets(x->out, f->name, buf_view(&x->labels), &v);
     else
-        prom_sample(b, f->name, "", buf_view(labels), v.value);
+        prom_sample(x->out, f->name, "", buf_view(&x->labels), v.value);
 }
 
-static void write_own_series(struct buf *b, struct buf *labels, const struct host *h)
+/* --- the whole, in pieces --- */
+
+/* As many as are written in a millisecond: ten thousand in one go would hold the loop for 50. */
+enum { SERIES_A_STEP = 100 };
+
+struct exposition *exposition_begin(struct host *h)
 {
-    static const char *const types[] = {"", "counter", "gauge", "histogram"};
-    struct series_set *set = services_series(h->services);
-    if (!set)
-        return;
-    const struct list *families = series_walk(set);
-    list_each (it, families) {
-        const struct series_family *f = container_of(it, struct series_family, in_set);
-        prom_head(b, f->name, types[f->kind], f->help);
-        list_each (k, &f->series)
-            write_series(b, labels, f, container_of(k, struct series, in_family));
-    }
-    series_walk_end(set);
+    struct exposition *x = calloc(1, sizeof(*x));
+    if (!x)
+        return NULL;
+    x->host = h;
+    x->set = services_series(h->services);
+    buf_init(&x->labels, PROM_LABELS);
+    if (x->set)
+        series_look(x->set, &x->cursor);
+    return x;
 }
 
-void exposition_write(const struct host *h, struct buf *b)
+static void write_own(struct exposition *x, struct buf *b)
 {
-    struct buf labels = BUF_INIT(PROM_LABELS);
+    const struct host *h = x->host;
     struct figures f;
     figures_take(h, &f);
     write_host(b, h, &f);
     write_window(b, &f);
     write_process(b, h, &f.process);
-    write_plugins(b, &labels, h);
-    exposition_entries(b, &labels, h);
-    exposition_services(b, &labels, h, &f);
-    write_own_series(b, &labels, h);
-    if (labels.failed && !b->failed)
-        b->failed = labels.failed;
-    buf_release(&labels);
+    write_plugins(b, &x->labels, h);
+    exposition_entries(b, &x->labels, h);
+    exposition_services(b, &x->labels, h, &f);
+}
+
+bool exposition_step(struct exposition *x, struct buf *b)
+{
+    x->out = b;
+    if (!x->begun)
+        write_own(x, b);
+    else if (x->set && !series_next(x->set, &x->cursor, SERIES_A_STEP, write_series, x))
+        x->set = NULL;
+    x->begun = true;
+    if (x->labels.failed && !b->failed)
+        b->failed = x->labels.failed;
+    return x->set && !b->failed;
+}
+
+void exposition_end(struct exposition *x)
+{
+    if (x->set)
+        series_look_end(x->set, &x->cursor);
+    buf_release(&x->labels);
+    free(x);
 }

@@ -71,7 +71,12 @@ void host_free(struct host *h);
 void status_write(const struct host *h, struct buf *out);
 /* The content of perf://metrics: one JSON object. */
 void perf_write(const struct host *h, struct buf *out);
-/* The same figures as text for Prometheus (exposition format 0.0.4). */
-void exposition_write(const struct host *h, struct buf *out);
+/* The same figures as text for Prometheus (exposition format 0.0.4), appended piece by piece, each
+ * of about a millisecond: false with the last.  To be ended in any case, before the host stops.
+ * NULL: no memory. */
+struct exposition;
+struct exposition *exposition_begin(struct host *h);
+bool exposition_step(struct exposition *x, struct buf *out);
+void exposition_end(struct exposition *x);
 
 #endif

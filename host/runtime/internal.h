@@ -99,7 +99,7 @@ void manifest_note(const struct manifest *m, const char *name);
 /* One line for all that ask for isolation. */
 void host_note_isolation(const struct host *h);
 
-/* Parts of exposition_write(): exposition_entries.c, exposition_services.c. */
+/* Parts of exposition_step(): exposition_entries.c, exposition_services.c. */
 void exposition_entries(struct buf *b, struct buf *labels, const struct host *h);
 void exposition_services(struct buf *b, struct buf *labels, const struct host *h,
                          const struct figures *f);

@@ -34,8 +34,9 @@ struct client {
     uv_timer_t limit;
     struct admin *admin; /* NULL once closed */
     int fd;
-    int handles;  /* not closed yet */
-    bool pending; /* reload() will call done(): the memory must stay */
+    int handles;             /* not closed yet */
+    bool pending;            /* reload() will call done(): the memory must stay */
+    struct exposition *text; /* on its way into the answer */
     size_t received;
     char request[ADMIN_REQUEST];
     struct buf answer;
@@ -62,6 +63,9 @@ static void on_client_handle_closed(uv_handle_t *h)
 static void client_close(struct client *c)
 {
     struct admin *a = c->admin;
+    if (c->text)
+        a->opt.metrics.end(c->text);
+    c->text = NULL;
     c->admin = NULL;
     list_remove(&c->in_admin);
     a->count--;
@@ -135,17 +139,35 @@ static void run_perf(struct client *c)
     client_answer(c);
 }
 
+/* A piece for each turn of the loop, so that calls come between. */
+static void on_piece(uv_timer_t *t)
+{
+    struct client *c = t->data;
+    struct buf piece = BUF_INIT(ADMIN_ANSWER);
+    bool more = c->admin->opt.metrics.step(c->text, &piece);
+    json_write_escaped(&c->answer, buf_view(&piece), true);
+    if (piece.failed)
+        c->answer.failed = piece.failed;
+    buf_release(&piece);
+    if (more && !c->answer.failed) {
+        uv_timer_start(t, on_piece, 1, 0); /* with 0 libuv would call it in this same turn */
+        return;
+    }
+    c->admin->opt.metrics.end(c->text);
+    c->text = NULL;
+    buf_lit(&c->answer, "\"}");
+    client_answer(c);
+}
+
 static void run_metrics(struct client *c)
 {
-    struct buf text = BUF_INIT(ADMIN_ANSWER);
-    c->admin->opt.metrics(c->admin->opt.host, &text);
-    buf_lit(&c->answer, "{\"text\":");
-    json_write_string(&c->answer, buf_view(&text));
-    buf_byte(&c->answer, '}');
-    if (text.failed)
-        c->answer.failed = text.failed;
-    buf_release(&text);
-    client_answer(c);
+    c->text = c->admin->opt.metrics.begin(c->admin->opt.host);
+    if (!c->text) {
+        answer_error(c, "out of memory");
+        return;
+    }
+    buf_lit(&c->answer, "{\"text\":\"");
+    uv_timer_start(&c->limit, on_piece, 1, 0);
 }
 
 static void on_reloaded(void *arg, bool ok, const char *summary)
@@ -183,7 +205,7 @@ static bool has_command(const struct admin *a, size_t i)
 {
     void (*run)(struct client *) = commands[i].run;
     return (run != run_reload || a->opt.reload) && (run != run_perf || a->opt.perf) &&
-           (run != run_metrics || a->opt.metrics);
+           (run != run_metrics || a->opt.metrics.begin);
 }
 
 static void refuse_command(struct client *c)

@@ -30,6 +30,7 @@ enum {
 
 struct admin;
 struct host;
+struct exposition;
 
 struct admin_options {
     const char *path; /* NULL: named by pid (admin_socket.h); not kept */
@@ -37,7 +38,11 @@ struct admin_options {
     void (*status)(const struct host *h, struct buf *out);
     /* NULL, as are those below: there is no such command. */
     void (*perf)(const struct host *h, struct buf *out);
-    void (*metrics)(const struct host *h, struct buf *out); /* plain text */
+    struct { /* plain text, in pieces: see runtime/host.h */
+        struct exposition *(*begin)(struct host *h);
+        bool (*step)(struct exposition *x, struct buf *out);
+        void (*end)(struct exposition *x);
+    } metrics;
     /* Calls `done` on the loop exactly once, at once or later, after admin_close() too. */
     void (*reload)(struct host *h, void (*done)(void *arg, bool ok, const char *summary),
                    void *arg);

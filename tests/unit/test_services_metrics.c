@@ -302,6 +302,73 @@ START_TEST(a_plugin_that_goes_gives_all_back)
 }
 END_TEST
 
+enum { FAMILIES = 10, VALUES = 10 };
+
+struct seen {
+    unsigned of_one[FAMILIES][VALUES];
+    char family[64]; /* the one it is in */
+    unsigned families, steps;
+};
+
+static void note(void *arg, const struct series_family *f, const struct series *s, bool first)
+{
+    struct seen *seen = arg;
+    ck_assert_int_eq(first, strcmp(seen->family, f->name) != 0);
+    snprintf(seen->family, sizeof(seen->family), "%s", f->name);
+    seen->families += first;
+    unsigned family, value;
+    if (strcmp(series_instance(s), "one") == 0 &&
+        sscanf(f->name, "manifold_plugin_f%u", &family) == 1 &&
+        sscanf(s->label[0].value.p, "%u", &value) == 1)
+        seen->of_one[family][value]++;
+}
+
+static void make_some(struct instance *in, unsigned from, unsigned to)
+{
+    for (unsigned i = from; i < to; i++) {
+        char name[16], value[16];
+        snprintf(name, sizeof(name), "f%u", i / VALUES);
+        snprintf(value, sizeof(value), "%u", i % VALUES);
+        ck_assert(make(in, MF_GAUGE, name, "", "by", value) != 0);
+    }
+}
+
+/* With all its generations. */
+static void leave(struct instance *in)
+{
+    struct engine_services s = services_for_engine(services);
+    s.release(s.arg, in);
+    s.gone(s.arg, in->name);
+    ask(in); /* the next with this name */
+}
+
+/* What is there all the time is seen once, whatever comes and goes between the steps. */
+START_TEST(a_walk_in_steps)
+{
+    srand(1);
+    for (int round = 0; round < 200; round++) {
+        struct series_cursor c, unfinished;
+        struct seen seen = {.families = 0}, begun = {.families = 0};
+        make_some(&other, (unsigned)rand() % 50, 50 + (unsigned)rand() % 60); /* f10: it alone */
+        make_some(&one, 0, FAMILIES * VALUES);
+        series_look(set, &c);
+        series_look(set, &unfinished);
+        while (series_next(set, &c, 1 + (unsigned)rand() % 30, note, &seen)) {
+            series_next(set, &unfinished, 1, note, &begun);
+            if (rand() % 4 == 0)
+                leave(&other);
+            else if (rand() % 4 == 0)
+                make_some(&other, 100, 110);
+        }
+        for (unsigned i = 0; i < FAMILIES * VALUES; i++)
+            ck_assert_uint_eq(seen.of_one[i / VALUES][i % VALUES], 1);
+        ck_assert_uint_ge(seen.families, FAMILIES);
+        series_look_end(set, &unfinished);
+        leave(round % 2 ? &one : &other);
+    }
+}
+END_TEST
+
 static mf_metric shared[3];
 
 static void *count_up(void *arg)
@@ -384,6 +451,7 @@ int main(void)
     tcase_add_test(c, buckets);
     tcase_add_test(c, the_bound_is_shared_fairly);
     tcase_add_test(c, a_plugin_that_goes_gives_all_back);
+    tcase_add_test(c, a_walk_in_steps);
     tcase_add_test(c, many_threads_lose_nothing);
     suite_add_tcase(s, c);
     SRunner *r = srunner_create(s);

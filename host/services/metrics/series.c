@@ -35,7 +35,7 @@ struct series_set {
     uint32_t slots, free;  /* slots made; first free one + 1, 0: none */
     uint64_t refused;
     struct map groups, families;
-    struct list group_list, family_list;
+    struct list group_list, family_list, cursors;
     struct series *_Atomic chunk[CHUNKS]; /* owned */
 };
 
@@ -66,6 +66,13 @@ static void family_drop_if_empty(struct series_set *s, struct series_family *f)
 {
     if (!list_empty(&f->series))
         return;
+    list_each (it, &s->cursors) {
+        struct series_cursor *c = container_of(it, struct series_cursor, in_set);
+        if (c->family != &f->in_set)
+            continue;
+        c->family = f->in_set.next;
+        c->series = NULL;
+    }
     map_remove(&s->families, &f->node);
     list_remove(&f->in_set);
     free(f->help);
@@ -173,6 +180,11 @@ static void slot_give(struct series_set *s, struct series *one)
     free(atomic_exchange_explicit(&one->histogram, NULL, memory_order_acq_rel));
     free(one->text);
     one->text = NULL;
+    list_each (it, &s->cursors) {
+        struct series_cursor *c = container_of(it, struct series_cursor, in_set);
+        if (c->series == &one->in_family)
+            c->series = one->in_family.next;
+    }
     list_remove(&one->in_family);
     list_remove(&one->in_group);
     family_drop_if_empty(s, one->family);
@@ -285,6 +297,7 @@ struct series_set *series_set_new(uint32_t limit)
     s->limit = limit < SERIES_MAX ? limit : SERIES_MAX;
     list_init(&s->group_list);
     list_init(&s->family_list);
+    list_init(&s->cursors);
     return s;
 }
 
@@ -364,6 +377,47 @@ const struct list *series_walk(struct series_set *s)
 
 void series_walk_end(struct series_set *s)
 {
+    pthread_mutex_unlock(&s->lock);
+}
+
+void series_look(struct series_set *s, struct series_cursor *c)
+{
+    pthread_mutex_lock(&s->lock);
+    *c = (struct series_cursor){.family = s->family_list.next};
+    list_append(&s->cursors, &c->in_set);
+    pthread_mutex_unlock(&s->lock);
+}
+
+bool series_next(struct series_set *s, struct series_cursor *c, unsigned count, series_seen *seen,
+                 void *arg)
+{
+    pthread_mutex_lock(&s->lock);
+    while (count && c->family != &s->family_list) {
+        struct series_family *f = container_of(c->family, struct series_family, in_set);
+        bool first = !c->series;
+        if (first)
+            c->series = f->series.next;
+        if (c->series == &f->series) {
+            c->family = c->family->next;
+            c->series = NULL;
+            continue;
+        }
+        const struct series *one = container_of(c->series, struct series, in_family);
+        c->series = c->series->next;
+        seen(arg, f, one, first);
+        count--;
+    }
+    bool more = c->family != &s->family_list;
+    if (!more)
+        list_remove(&c->in_set);
+    pthread_mutex_unlock(&s->lock);
+    return more;
+}
+
+void series_look_end(struct series_set *s, struct series_cursor *c)
+{
+    pthread_mutex_lock(&s->lock);
+    list_remove(&c->in_set);
     pthread_mutex_unlock(&s->lock);
 }
 

@@ -106,6 +106,21 @@ void series_walk_end(struct series_set *s);
 /* While walking. */
 const char *series_instance(const struct series *one);
 
+/* A walk in steps, between which things are made and forgotten: what is there all the time is seen
+ * once, family by family.  Until series_next() has answered false or series_look_end(). */
+struct series_cursor {
+    struct list in_set;
+    struct list *family; /* struct series_family.in_set, or the end */
+    struct list *series; /* struct series.in_family, or the end; NULL: that family is to begin */
+};
+typedef void series_seen(void *arg, const struct series_family *f, const struct series *one,
+                         bool first);
+void series_look(struct series_set *s, struct series_cursor *c);
+/* The next `count` at most, under the lock; `first`: of its family.  False: those were the last. */
+bool series_next(struct series_set *s, struct series_cursor *c, unsigned count, series_seen *seen,
+                 void *arg);
+void series_look_end(struct series_set *s, struct series_cursor *c);
+
 struct series_usage {
     uint32_t count, limit;
     uint64_t refused;
