@@ -1,213 +1,9 @@
-/* The life of a call on the loop: admitted, queued or refused; run; ended once. */
+/* The life of a call on the loop until it ends: admitted, queued or refused; run; nobody waits any
+ * more. */
 #include "engine/internal.h"
 
 #include <limits.h>
 #include <stdlib.h>
-
-static struct instance_entry *entry_of(const struct call *c)
-{
-    return &c->instance->entry[c->entry];
-}
-
-static struct instance_counters *count_of(const struct call *c)
-{
-    return &metrics_of(c->instance, c->entry)->count;
-}
-
-/* --- answering --- */
-
-static void answer(struct call *c, struct outcome *o)
-{
-    c->settled = true;
-    metrics_answered(c, o);
-    c->sink->done(c->user, o);
-    gate_tell(c, o);
-}
-
-static void count_refusal(struct instance_counters *count, enum refusal_reason reason)
-{
-    count->refused[reason]++;
-    if (reason == REFUSED_TIMEOUT)
-        count->timeouts++;
-    else if (reason == REFUSED_FAULT)
-        count->errors++;
-    else
-        count->refusals++;
-}
-
-static void answer_refusal(struct call *c, enum refusal_reason reason, const char *text)
-{
-    struct refusal r;
-    refusal_fill(&r, reason, c->instance, c->spec, 0);
-    if (text)
-        snprintf(r.text, sizeof(r.text), "%s", text);
-    count_refusal(count_of(c), reason);
-    answer(c, &(struct outcome){.end = CALL_REFUSED, .refusal = &r});
-}
-
-/* Refused before it has a slot; `wait` as in refusal_fill(). */
-static struct call *refuse_after(const struct call_request *rq, enum refusal_reason reason,
-                                 uint64_t wait)
-{
-    struct instance *in = rq->instance;
-    struct refusal r;
-    refusal_fill(&r, reason, in, &in->manifest->entry[rq->entry], wait);
-    count_refusal(&metrics_of(in, rq->entry)->count, reason);
-    metrics_refused(in->engine);
-    rq->sink->done(rq->user, &(struct outcome){.end = CALL_REFUSED, .refusal = &r});
-    return NULL;
-}
-
-static struct call *refuse_request(const struct call_request *rq, enum refusal_reason reason)
-{
-    return refuse_after(rq, reason, 0);
-}
-
-void call_refuse(const struct call_request *rq, enum refusal_reason reason)
-{
-    rq->instance->engine->now = clock_ns();
-    refuse_request(rq, reason);
-}
-
-static void count_before_start(struct instance *in, uint32_t entry)
-{
-    in->engine->now = clock_ns();
-    metrics_of(in, entry)->count.calls++;
-    metrics_refused(in->engine);
-}
-
-bool call_request_fits(struct instance *in, uint32_t entry, size_t bytes, struct refusal *ret)
-{
-    const struct entry_spec *spec = &in->manifest->entry[entry];
-    if (bytes <= spec->limits.request)
-        return true;
-    refusal_fill(ret, REFUSED_REQUEST, in, spec, 0);
-    count_before_start(in, entry);
-    count_refusal(&metrics_of(in, entry)->count, REFUSED_REQUEST);
-    return false;
-}
-
-void call_count_misfit(struct instance *in, uint32_t entry)
-{
-    count_before_start(in, entry);
-    metrics_of(in, entry)->count.errors++;
-}
-
-/* --- ending --- */
-
-static void fault(struct call *c, const char *why)
-{
-    log_line(LOG_WARN, c->instance->name, "%.*s: %s", STR_FMT(c->spec->name), why);
-    answer_refusal(c, REFUSED_FAULT, NULL);
-}
-
-/* What the plugin made of the call, as the client may see it. */
-static void answer_result(struct call *c)
-{
-    struct result *r = &c->result;
-    struct outcome o = {.end = CALL_DONE};
-    struct str detail = {c->detail, c->detail_len};
-    switch (c->how) {
-    case MF_DONE:
-    case MF_TOOL_ERROR:
-        break;
-    case MF_BAD_PARAMS:
-        count_of(c)->errors++;
-        o.end = CALL_BAD_PARAMS;
-        o.message = detail;
-        answer(c, &o);
-        return;
-    case MF_NOT_FOUND:
-        count_of(c)->errors++;
-        o.end = CALL_NOT_FOUND;
-        answer(c, &o);
-        return;
-    case MF_NEED_INPUT:
-        fault(c, "finished with MF_NEED_INPUT, which this build can't pass on to a client");
-        return;
-    case MF_FAULT:
-        if (r->over || r->no_memory) { /* it gave up because its result was not taken */
-            answer_refusal(c, r->over ? REFUSED_RESULT : REFUSED_MEMORY, NULL);
-            return;
-        }
-        log_line(LOG_ERROR, c->instance->name, "%.*s failed: %.*s", STR_FMT(c->spec->name),
-                 STR_FMT(detail));
-        answer_refusal(c, REFUSED_FAULT, NULL);
-        return;
-    default:
-        c->instance->misuse++;
-        fault(c, "finished with an unknown kind of end");
-        return;
-    }
-    /* A client that does not know structuredContent still gets the value (2026-07-28, tools). */
-    if (c->kind == MF_TOOL && r->structured.len && !r->items.len && !r->structured_bad)
-        result_text(c, (mf_bytes){r->structured.data, r->structured.len});
-    result_close(c);
-    if (r->over || r->no_memory || r->items.failed || r->structured.failed) {
-        bool memory = r->no_memory || r->items.failed == -ENOMEM || r->structured.failed == -ENOMEM;
-        answer_refusal(c, memory ? REFUSED_MEMORY : REFUSED_RESULT, NULL);
-        return;
-    }
-    bool error = c->how == MF_TOOL_ERROR;
-    if (!error && c->kind == MF_TOOL && c->spec->output &&
-        (r->structured_bad || !r->structured.len)) {
-        fault(c, r->structured_bad ? "its structured result does not fit its outputSchema"
-                                   : "has an outputSchema but gave no structured result");
-        return;
-    }
-    if (error)
-        count_of(c)->errors++;
-    o.end = error ? CALL_TOOL_ERROR : CALL_DONE;
-    o.items = buf_view(&r->items);
-    if (r->structured.len && !r->structured_bad)
-        o.structured = buf_view(&r->structured);
-    answer(c, &o);
-}
-
-static void give_back(struct call *c)
-{
-    struct instance *in = c->instance;
-    deadline_clear(c->engine, c);
-    in->running--;
-    entry_of(c)->running--;
-    if (c->client != CLIENT_WAITS)
-        in->orphans--;
-    if (c->client == CLIENT_TIMED_OUT)
-        in->leaked--;
-    table_give(c->engine, c);
-    if (in->queued)
-        instance_dispatch(in);
-    if (in->drain)
-        drain_look(in->engine);
-    if (c->engine->stopping)
-        engine_check_stopped(c->engine);
-}
-
-void call_settle(struct call *c)
-{
-    c->end_seen = true;
-    call_abort_ops(c);
-    if (c->client != CLIENT_WAITS)
-        count_of(c)->late++;
-    else
-        answer_result(c);
-    if (!c->blocking || c->thread_done)
-        give_back(c);
-}
-
-static void on_ended(struct post *p)
-{
-    call_settle(container_of(p, struct call, ended));
-}
-
-/* A BLOCKING call() has returned; it may have been finished before, or may be later. */
-static void on_returned(struct post *p)
-{
-    struct call *c = container_of(p, struct call, returned);
-    c->thread_done = true;
-    if (c->end_seen)
-        give_back(c);
-}
 
 /* --- running --- */
 
@@ -248,7 +44,7 @@ static void call_enter(struct call *c)
     in->plugin->call(in->self, &(mf_request){
                                    .size = sizeof(mf_request),
                                    .kind = c->kind,
-                                   .index = entry_of(c)->binding.index,
+                                   .index = call_entry(c)->binding.index,
                                    .ref_kind = call_ref_kind(c),
                                    .call = call_handle(c),
                                    .deadline_ns = c->deadline,
@@ -282,9 +78,9 @@ void call_run(struct call *c)
     struct engine *en = c->engine;
     deadline_clear(en, c);
     in->running++;
-    entry_of(c)->running++;
+    call_entry(c)->running++;
     c->ran = true;
-    c->blocking = (entry_of(c)->binding.flags & MF_TOOL_BLOCKING) && !protection_off("threads");
+    c->blocking = (call_entry(c)->binding.flags & MF_TOOL_BLOCKING) && !protection_off("threads");
     c->thread_done = false;
     pthread_mutex_lock(&c->lock);
     c->state = SLOT_RUNNING;
@@ -293,8 +89,8 @@ void call_run(struct call *c)
         keep_input(c);
         int r = c->input.failed ? -ENOMEM : call_to_thread(c);
         if (r) {
-            answer_refusal(c, REFUSED_MEMORY, NULL);
-            give_back(c);
+            call_answer_refusal(c, REFUSED_MEMORY, NULL);
+            call_give_back(c);
             return;
         }
         deadline_run(c);
@@ -343,7 +139,7 @@ static void leave_queue(struct call *c)
 {
     list_remove(&c->waiting);
     c->instance->queued--;
-    entry_of(c)->queued--;
+    call_entry(c)->queued--;
     if (c->instance->drain)
         drain_look(c->engine);
 }
@@ -394,7 +190,7 @@ void instance_refuse_waiting(struct instance *in, enum refusal_reason reason, co
         struct call *c = container_of(in->waiting.next, struct call, waiting);
         leave_queue(c);
         deadline_clear(c->engine, c);
-        answer_refusal(c, reason, text);
+        call_answer_refusal(c, reason, text);
         table_give(c->engine, c);
     }
 }
@@ -407,7 +203,7 @@ static void enqueue(struct call *c)
     pthread_mutex_unlock(&c->lock);
     list_append(&in->waiting, &c->waiting);
     in->queued++;
-    entry_of(c)->queued++;
+    call_entry(c)->queued++;
     uint64_t due = c->arrival + c->spec->limits.queue_wait;
     /* While the library loads it is not the plugin's queue that makes the call wait. */
     if (in->state != INSTANCE_READY || due > c->deadline || protection_off("queue_wait"))
@@ -468,26 +264,26 @@ struct call *call_start(struct engine *en, const struct call_request *rq)
     enum refusal_reason why;
     metrics_of(in, rq->entry)->count.calls++;
     if (en->stopping)
-        return refuse_request(rq, REFUSED_STOPPING);
+        return call_refuse_after(rq, REFUSED_STOPPING, 0);
     if (in->state == INSTANCE_FAILED || in->state == INSTANCE_CLOSED ||
         (in->state == INSTANCE_READY && !in->plugin))
-        return refuse_request(rq, REFUSED_LOAD);
+        return call_refuse_after(rq, REFUSED_LOAD, 0);
     bool gated = !gate_is_open(in, rq->entry);
     if (gated && !gate_admits(in, rq->entry, &why, &wait))
-        return refuse_after(rq, why, wait);
+        return call_refuse_after(rq, why, wait);
     bool now = in->state == INSTANCE_READY && !in->queued && has_permit(in, rq->entry);
     if (!now && !has_place(in, rq->entry))
-        return refuse_request(rq, REFUSED_QUEUE);
+        return call_refuse_after(rq, REFUSED_QUEUE, 0);
     struct call *c = table_take(en);
     if (!c)
-        return refuse_request(rq, REFUSED_CALLS);
+        return call_refuse_after(rq, REFUSED_CALLS, 0);
     call_init(c, rq, arrival);
     uint32_t generation = c->generation;
     if (!now || rq->kind == MF_RESOURCE)
         keep_input(c);
     if (c->input.failed) {
         table_give(en, c);
-        return refuse_request(rq, REFUSED_MEMORY);
+        return call_refuse_after(rq, REFUSED_MEMORY, 0);
     }
     if (gated)
         gate_take(c);
@@ -533,10 +329,10 @@ void call_due(struct call *c)
     pthread_mutex_unlock(&c->lock);
     if (state == SLOT_QUEUED) {
         leave_queue(c);
-        answer_refusal(c, c->due >= c->deadline ? REFUSED_TIMEOUT : REFUSED_QUEUE_WAIT, NULL);
+        call_answer_refusal(c, c->due >= c->deadline ? REFUSED_TIMEOUT : REFUSED_QUEUE_WAIT, NULL);
         table_give(c->engine, c);
     } else if (state == SLOT_RUNNING) {
-        answer_refusal(c, REFUSED_TIMEOUT, NULL);
+        call_answer_refusal(c, REFUSED_TIMEOUT, NULL);
         orphan(c, CLIENT_TIMED_OUT);
     }
     /* SLOT_ENDED: the answer is in the post queue already. */
@@ -554,14 +350,14 @@ void instance_cut_calls(struct instance *in, const char *text)
         pthread_mutex_unlock(&c->lock);
         if (!waited_for)
             continue;
-        answer_refusal(c, REFUSED_TIMEOUT, text);
+        call_answer_refusal(c, REFUSED_TIMEOUT, text);
         orphan(c, CLIENT_TIMED_OUT);
     }
 }
 
 void call_cancel(struct call *c)
 {
-    count_of(c)->cancelled++;
+    call_count(c)->cancelled++;
     c->engine->now = clock_ns();
     gate_tell(c, NULL);
     pthread_mutex_lock(&c->lock);
@@ -574,10 +370,4 @@ void call_cancel(struct call *c)
     } else {
         orphan(c, CLIENT_CANCELLED);
     }
-}
-
-void call_posts_init(struct call *c)
-{
-    c->ended.run = on_ended;
-    c->returned.run = on_returned;
 }

@@ -193,14 +193,23 @@ static inline bool on_loop(const struct engine *en)
     return pthread_equal(pthread_self(), en->loop_thread);
 }
 
+/* --- settle.c --- */
+
+/* The client is told that no result will come; `text` NULL: in the words of refusal.h. */
+void call_answer_refusal(struct call *c, enum refusal_reason reason, const char *text);
+/* Refused before it has a slot; `wait` as in refusal_fill().  NULL. */
+struct call *call_refuse_after(const struct call_request *rq, enum refusal_reason reason,
+                               uint64_t wait);
+/* The plugin has finished it: the client gets the result, if it still waits. */
+void call_settle(struct call *c);
+/* Everything the plugin owed has come: slot and permits are free, the next one comes in. */
+void call_give_back(struct call *c);
+
 /* --- call.c --- */
 
 /* Its deadline (or longest wait) has come. */
 void call_due(struct call *c);
 void call_run(struct call *c);
-/* Everything the plugin owed has come: gives the slot and the permits back, lets the next one in.
- */
-void call_settle(struct call *c);
 /* Refuses every call that waits for this instance. */
 void instance_refuse_waiting(struct instance *in, enum refusal_reason reason, const char *text);
 /* The library is there: from now on it is the plugin's queue that makes them wait. */
@@ -243,6 +252,14 @@ static inline struct entry_metrics *metrics_of(struct instance *in, uint32_t ent
 {
     struct entry_metrics *m = in->entry[entry].metrics;
     return m ? m : metrics_make(in, entry);
+}
+static inline struct instance_entry *call_entry(const struct call *c)
+{
+    return &c->instance->entry[c->entry];
+}
+static inline struct instance_counters *call_count(const struct call *c)
+{
+    return &metrics_of(c->instance, c->entry)->count;
 }
 /* It leaves the queue to be run. */
 void metrics_waited(struct call *c);
