@@ -1,8 +1,10 @@
 #include "engine/window.h"
 
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include "base/bug.h"
+
+#define SLICES_BYTES (WINDOW_SLICES * sizeof(struct window_slice))
 
 static void look(const struct window *w, uint64_t ret[WINDOW_LEVELS])
 {
@@ -23,10 +25,16 @@ static void forget(struct window *w, struct window_slice *s)
 
 void window_open(struct window *w, uint64_t span, uint64_t now)
 {
-    for (int i = 0; w->slice && i < WINDOW_SLICES; i++)
+    for (int i = 0; w->now && i < WINDOW_SLICES; i++) /* without, they are as calloc() gave them */
         forget(w, &w->slice[i]);
-    if (!w->slice)
-        w->slice = xcalloc(WINDOW_SLICES, sizeof(*w->slice));
+    if (!w->slice) { /* calloc() may write on all of it; a slice takes memory when its time has come
+                      */
+        void *p =
+            mmap(NULL, SLICES_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (p == MAP_FAILED)
+            out_of_memory();
+        w->slice = p;
+    }
     w->width = span / WINDOW_SLICES;
     w->since = now;
     w->until = 0;
@@ -36,7 +44,8 @@ void window_open(struct window *w, uint64_t span, uint64_t now)
 
 void window_release(struct window *w)
 {
-    free(w->slice);
+    if (w->slice)
+        munmap(w->slice, SLICES_BYTES);
     w->slice = NULL;
 }
 

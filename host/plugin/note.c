@@ -349,7 +349,11 @@ int plugin_note_read(int fd, struct plugin_note *ret, struct err *e)
     struct stat st;
     if (fstat(fd, &st) < 0)
         return err_set(e, -errno, "cannot stat it: %s", strerror(errno));
-    struct elf f = {.fd = fd, .size = st.st_size < 0 ? 0 : (uint64_t)st.st_size};
+    struct elf f; /* its arrays are filled as far as they are used */
+    f.fd = fd;
+    f.size = st.st_size < 0 ? 0 : (uint64_t)st.st_size;
+    f.headers = 0;
+    f.window_at = f.window_len = 0;
     struct plugin_note note;
     int r = read_program_headers(&f, e);
     if (!r)
