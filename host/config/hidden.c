@@ -81,7 +81,13 @@ static bool may_join(uint32_t before, uint32_t c, uint32_t after)
     return is_visible(after) && (range_of(before) < 0 || (c == 0x200D && before == 0xFE0F));
 }
 
-/* Are the eight bytes at p all of ' ' to '~'?  Most texts are, from end to end. */
+/* Most texts are, from end to end. */
+static bool is_plain(unsigned char c)
+{
+    return c >= ' ' && c <= '~';
+}
+
+/* The same of the eight bytes at p. */
 static bool are_plain(const unsigned char *p)
 {
     const uint64_t ones = 0x0101010101010101u, tops = ones * 0x80;
@@ -96,13 +102,13 @@ const char *hidden_find(struct str text, uint32_t *ret, size_t *ret_at)
     uint32_t before = ' ';
     size_t n;
     for (size_t i = 0; i < text.n; i += n) {
-        if (text.n - i >= 8 && are_plain(p + i)) {
-            n = 8;
-            before = p[i + 7];
+        n = text.n - i >= 8 && are_plain(p + i) ? 8 : is_plain(p[i]);
+        if (n) {
+            before = p[i + n - 1];
             continue;
         }
         uint32_t c = decode(p + i, &n), after = ' ';
-        int at = c >= ' ' && c < 0x7F ? -1 : range_of(c);
+        int at = range_of(c);
         size_t unused;
         if (i + n < text.n)
             after = decode(p + i + n, &unused);
