@@ -316,11 +316,12 @@ static void note(void *arg, const struct series_family *f, const struct series *
     ck_assert_int_eq(first, strcmp(seen->family, f->name) != 0);
     snprintf(seen->family, sizeof(seen->family), "%s", f->name);
     seen->families += first;
-    unsigned family, value;
-    if (strcmp(series_instance(s), "one") == 0 &&
-        sscanf(f->name, "manifold_plugin_f%u", &family) == 1 &&
-        sscanf(s->label[0].value.p, "%u", &value) == 1)
-        seen->of_one[family][value]++;
+    unsigned family;
+    if (strcmp(series_instance(s), "one") != 0)
+        return;
+    ck_assert_int_eq(sscanf(f->name, "manifold_plugin_f%u", &family), 1);
+    ck_assert(family < FAMILIES && s->label[0].value.n == 1);
+    seen->of_one[family][s->label[0].value.p[0] - '0']++;
 }
 
 static void make_some(struct instance *in, unsigned from, unsigned to)
