@@ -8,7 +8,7 @@
 
 /* Limits that no honest plugin comes near, so that a forged header costs a few reads. */
 enum {
-    WINDOW = 4096,
+    WINDOW = 16384, /* a small library whole */
     MAX_HEADERS = 128,
     MAX_NOTE_SEGMENT = 1 << 20,
     MAX_DYNAMIC = 4096,

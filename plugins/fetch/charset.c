@@ -102,7 +102,7 @@ static size_t sequence(const unsigned char *p, size_t n)
     return need;
 }
 
-static void take_utf8(const char *body, size_t len, struct text *out)
+void charset_utf8(const char *body, size_t len, struct text *out)
 {
     const unsigned char *p = (const unsigned char *)body;
     size_t from = 0, i = len >= 3 && memcmp(body, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
@@ -147,13 +147,13 @@ void charset_decode(const char *body, size_t len, const char *type, size_t type_
     const char *name = n ? iconv_name(label, n) : NULL;
     iconv_t cd = name ? iconv_open("UTF-8", name) : (iconv_t)-1;
     if (cd == (iconv_t)-1) {
-        take_utf8(body, len, out);
+        charset_utf8(body, len, out);
         return;
     }
     struct text raw = {.max = out->max};
     convert(cd, (char *)(uintptr_t)body, len, &raw);
     iconv_close(cd);
-    take_utf8(raw.p, raw.n, out); /* NULs */
+    charset_utf8(raw.p, raw.n, out); /* NULs */
     out->failed |= raw.failed;
     text_free(&raw);
 }

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <strings.h>
+#include "charset.h"
 
 enum { DEPTH_MAX = 256 }; /* what is nested deeper is left out */
 
@@ -689,7 +690,14 @@ static void convert(struct md *m, const GumboNode *n, unsigned in, struct text *
 void markdown_write(const GumboNode *root, bool headings, struct text *out)
 {
     struct md m = {.lower = headings};
-    convert(&m, root, 0, out);
+    struct text raw = {.max = out->max};
+    convert(&m, root, 0, &raw);
+    if (raw.failed)
+        out->failed = true;
+    else
+        text_strip(&raw, "\n");
+    /* The parser makes what is no character of a number that is too large for it. */
     if (!out->failed)
-        text_strip(out, "\n");
+        charset_utf8(raw.p ? raw.p : "", raw.n, out);
+    text_free(&raw);
 }

@@ -20,6 +20,9 @@ static const struct {
     const char *html, *markdown;
 } markdown[] = {
     {"<p>one</p><p>two</p>", "one\n\ntwo"},
+    /* A number that the parser can't hold: whatever it makes of it, UTF-8 comes out. */
+    {"<p>a&#0222222222222;b", "a\xef\xbf\xbd"
+                              "b"},
     {"<h1>A *b* _c_</h1>text", "# A \\*b\\* \\_c\\_\n\ntext"},
     {"<ul><li>a</li><li>b<ul><li>c<ul><li>d</li></ul></li></ul></li></ul><p>after</p>",
      "* a\n* b\n  + c\n    - d\n\nafter"},
