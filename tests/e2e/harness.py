@@ -93,7 +93,8 @@ def sanitizer_environment(directory):
     second at the end of each process, probes included; and the thread of a plugin that was busy to
     the end, which nobody can join, is no leak of the host's."""
     env = {}
-    quick = {"TSAN": "atexit_sleep_ms=10:report_thread_leaks=0"}
+    quick = {"TSAN": "atexit_sleep_ms=10:report_thread_leaks=0:suppressions=%s/tsan.supp"
+             % os.path.dirname(os.path.abspath(__file__))}
     for name in ("ASAN", "UBSAN", "LSAN", "TSAN"):
         given = os.environ.get(name + "_OPTIONS", "")
         env[name + "_OPTIONS"] = ":".join(
