@@ -165,16 +165,11 @@ int cache_spec_copy(const struct cache_spec *s, struct cache_spec *ret)
     return s->password && !ret->password ? -ENOMEM : 0;
 }
 
-static bool same(const char *a, const char *b)
-{
-    return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
 bool cache_spec_same(const struct cache_spec *a, const struct cache_spec *b)
 {
     return a->memory == b->memory && a->redis == b->redis && a->port == b->port &&
            a->database == b->database && a->timeout == b->timeout &&
-           strcmp(a->where, b->where) == 0 && same(a->password, b->password) &&
+           strcmp(a->where, b->where) == 0 && text_same(a->password, b->password) &&
            strcmp(a->name_space, b->name_space) == 0;
 }
 

@@ -15,6 +15,12 @@ bool text_near(struct str written, struct str known);
 /* [a-z][a-z0-9_-]{0,31}, the name of an instance. */
 bool text_is_instance_name(struct str s);
 
+/* The same text, or none at both. */
+static inline bool text_same(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
 /* Strings that had escapes, so that their values stand nowhere in a document.  NULL is an empty
  * pool; the strings live until text_pool_free(). */
 struct text_pool;

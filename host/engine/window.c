@@ -25,10 +25,10 @@ static void forget(struct window *w, struct window_slice *s)
 
 void window_open(struct window *w, uint64_t span, uint64_t now)
 {
-    for (int i = 0; w->now && i < WINDOW_SLICES; i++) /* without, they are as calloc() gave them */
+    for (int i = 0; w->now && i < WINDOW_SLICES; i++) /* else nothing has been written on */
         forget(w, &w->slice[i]);
-    if (!w->slice) { /* calloc() may write on all of it; a slice takes memory when its time has come
-                      */
+    if (!w->slice) {
+        /* A slice takes memory when its time has come; calloc() may write on all of them. */
         void *p =
             mmap(NULL, SLICES_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (p == MAP_FAILED)

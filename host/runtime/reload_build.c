@@ -23,11 +23,6 @@ static void note_fixed(const char *key)
              key);
 }
 
-static bool same_text(const char *a, const char *b)
-{
-    return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
 static bool same_http_client(const struct http_client_spec *a, const struct http_client_spec *b)
 {
     return a->total == b->total && a->per_host == b->per_host && a->idle == b->idle &&
@@ -69,7 +64,7 @@ static int keep_fixed(struct settings *now, const struct settings *old, struct e
         note_fixed("http_client");
         now->http_client = old->http_client;
     }
-    if (now->admin != old->admin || !same_text(now->admin_path, old->admin_path))
+    if (now->admin != old->admin || !text_same(now->admin_path, old->admin_path))
         note_fixed("admin"); /* nobody looks at it again */
     if (now->calls != old->calls) {
         note_fixed("limits.calls");

@@ -265,11 +265,6 @@ static struct ticket wait_for_cache(struct flight *f, const struct call_request 
 
 /* --- requests --- */
 
-static struct ticket straight(const struct call_request *rq)
-{
-    return (struct ticket){.call = call_start(rq->instance->engine, rq)};
-}
-
 static struct ticket join(struct flight *f, const struct call_request *rq)
 {
     struct results *r = f->results;
@@ -333,7 +328,7 @@ struct ticket results_start_kept(struct services *s, const struct call_request *
     if (!f || buf_str(&f->key, buf_view(&r->key))) {
         if (f)
             flight_give(f);
-        return straight(rq);
+        return (struct ticket){.call = call_start(rq->instance->engine, rq)};
     }
     flight_begin(f, rq);
     enum cache_answer found = CACHE_MISS;
