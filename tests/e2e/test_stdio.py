@@ -232,7 +232,7 @@ class Flow(unittest.TestCase):
         with Server() as s:
             s.echo()
             # Of 64 MiB; what ThreadSanitizer notes of each byte is resident, too.
-            most = (48 if support.SANITIZE == "thread" else 24) * 1024
+            most = (32 if support.SANITIZE == "thread" else 24) * 1024
             before = s.memory_kib()
             n, size = 1024, 65536
             text = lines(*[echo_request(i, "%04d" % i + "s" * (size - 4)) for i in range(n)])
